@@ -1,0 +1,1 @@
+"""What a prediction is, and the network that makes it."""

@@ -1,0 +1,267 @@
+"""The inference path that HTTP, the command line and every corpus job share."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from stanceframe.models.calibration import Array, Calibration, softmax
+from stanceframe.models.checkpoint import Checkpoint, read_json, replacing_folder, write_json, write_text
+from stanceframe.models.encoding import Encoder, Window
+from stanceframe.models.engines import Engine, Precision, TorchEngine
+from stanceframe.models.errors import CheckpointError
+from stanceframe.models.labels import TARGETS, Frame, Holder, LabelSchema, Sentiment, Stance, Target
+from stanceframe.models.network import Logits, StanceframeConfig, StanceframeNetwork
+from stanceframe.models.types import (
+    Framing,
+    Mention,
+    Prediction,
+    Sentence,
+    SentimentScore,
+    TargetStance,
+)
+
+TOKENS_IN_BATCH = 4096
+SCHEMA_MENTIONS = tuple(Mention(TARGETS[target]) for target in Target)
+_KEY_OF_TARGET = {text: target for target, text in TARGETS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Calibrated probabilities of one sentence, for any list of targets.
+
+    Shapes, for T targets: stance (T, 4), holder (T, 5), framing (2,), sentiment (3,).
+    """
+
+    stance: Array
+    holder: Array
+    framing: Array
+    sentiment: Array
+    truncated: bool
+
+
+class StanceClassifier:
+    """A network, its tokenizer and its calibration.
+
+    Args:
+        engine: runs the network.
+        encoder: makes its inputs.
+        calibration: turns logits into probabilities and decisions.
+        tag: name and hash that every prediction carries.
+        checkpoint: what the classifier was read from, if from a folder.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Encoder,
+        calibration: Calibration,
+        tag: str = "stanceframe:unsaved",
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.engine = engine
+        self.encoder = encoder
+        self.calibration = calibration
+        self.checkpoint = checkpoint
+        self._tag = tag
+
+    @property
+    def tag(self) -> str:
+        """Name and hash of the checkpoint."""
+        return self._tag
+
+    @classmethod
+    def from_pretrained(cls, path: Path | str, precision: Precision = "fp32") -> "StanceClassifier":
+        """Read a checkpoint.
+
+        Raises:
+            CheckpointError: the folder is no checkpoint, is damaged, or has labels that this version does not know.
+        """
+        checkpoint = Checkpoint.open(Path(path))
+        network, encoder = load_network(checkpoint.path)
+        calibration = Calibration.from_json(read_json(checkpoint.path / "calibration.json"))
+        return cls(TorchEngine(network, precision), encoder, calibration, checkpoint.tag, checkpoint)
+
+    def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
+        """Label every sentence, in their order."""
+        scores = self.score([sentence.text for sentence in sentences], [SCHEMA_MENTIONS] * len(sentences))
+        return [
+            decide(sentence, score, self.calibration, self.tag)
+            for sentence, score in zip(sentences, scores, strict=True)
+        ]
+
+    def score(self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]) -> list[Scores]:
+        """Probabilities for every text and the targets asked of it, in their order.
+
+        Inputs are batched by length under a budget of tokens; the result does not depend on what else is
+        in the call. A sentence longer than one input is read in overlapping windows: see `_merge`.
+        """
+        windows = list(self.encoder.windows(texts, mentions))
+        logits: list[dict[str, Array]] = [{} for _ in windows]
+        for indices in batches_by_length([len(window.input_ids) for window in windows]):
+            batch = self.engine.run(self.encoder.collate([windows[i] for i in indices]))
+            for row, i in enumerate(indices):
+                logits[i] = _row(batch, row, len(windows[i].targets))
+        by_item: dict[int, list[int]] = defaultdict(list)
+        for i, window in enumerate(windows):
+            by_item[window.item].append(i)
+        return [
+            self._merge(mentions[item], [windows[i] for i in by_item[item]], [logits[i] for i in by_item[item]])
+            for item in range(len(texts))
+        ]
+
+    def _merge(
+        self, mentions: Sequence[Mention], windows: Sequence[Window], logits: Sequence[dict[str, Array]]
+    ) -> Scores:
+        """One sentence's probabilities from its windows.
+
+        A target is absent where every window says so: P(absent) is the least of the windows'; what is said
+        of a mentioned target is the windows' mean, weighted by how surely each mentions it. A frame is as
+        probable as in the window that shows it most. Sentiment is the mean, weighted by tokens.
+        """
+        stance = np.zeros((len(mentions), len(Stance)))
+        holder = np.zeros((len(mentions), len(Holder)))
+        absent = list(Stance).index(Stance.ABSENT)
+        of_targets: dict[range, list[int]] = defaultdict(list)
+        for i, window in enumerate(windows):
+            of_targets[window.targets].append(i)
+        for targets, members in of_targets.items():
+            for column, target in enumerate(targets):
+                key = _KEY_OF_TARGET.get(mentions[target].target)
+                temperature = self.calibration.other_target if key is None else self.calibration.stance[key]
+                said = softmax(np.stack([logits[i]["stance"][column] for i in members]) / temperature)
+                held = softmax(np.stack([logits[i]["holder"][column] for i in members]))
+                weights = 1.0 - said[:, absent] + 1e-9
+                least_absent = said[:, absent].min()
+                mentioned = np.delete(said, absent, axis=1)
+                mentioned = (mentioned / mentioned.sum(axis=1, keepdims=True) * weights[:, None]).sum(0) / weights.sum()
+                stance[target] = np.insert(mentioned * (1.0 - least_absent), absent, least_absent)
+                holder[target] = (held * weights[:, None]).sum(0) / weights.sum()
+        frame_logits = np.stack([row["framing"] for row in logits]).max(axis=0)
+        framing = np.array(
+            [self.calibration.framing[frame].probability(frame_logits[i]) for i, frame in enumerate(Frame)]
+        )
+        tone = softmax(np.stack([row["sentiment"] for row in logits]) / self.calibration.sentiment)
+        sizes = np.array([window.tokens for window in windows], dtype=np.float64)
+        return Scores(
+            stance=stance,
+            holder=holder,
+            framing=framing,
+            sentiment=(tone * sizes[:, None]).sum(0) / sizes.sum(),
+            truncated=any(window.truncated for window in windows),
+        )
+
+
+def decide(sentence: Sentence, scores: Scores, calibration: Calibration, model: str) -> Prediction:
+    """Labels from the calibrated probabilities of the schema's targets, in their order."""
+    framing = dict(zip(Frame, scores.framing.tolist(), strict=True))
+    sentiment = dict(zip(Sentiment, scores.sentiment.tolist(), strict=True))
+    tone = max(sentiment, key=sentiment.__getitem__)
+    return Prediction(
+        sentence=sentence,
+        stance={
+            target: _decide_stance(scores.stance[i], scores.holder[i], calibration.abstain_below[target])
+            for i, target in enumerate(Target)
+        },
+        framing=Framing(
+            labels=tuple(frame for frame in Frame if framing[frame] >= calibration.frame_threshold[frame]),
+            probabilities=framing,
+        ),
+        sentiment=SentimentScore(label=tone, confidence=sentiment[tone], probabilities=sentiment),
+        truncated=scores.truncated,
+        model=model,
+    )
+
+
+def _decide_stance(stance: Array, holder: Array, abstain_below: float) -> TargetStance:
+    probabilities = dict(zip(Stance, stance.tolist(), strict=True))
+    label = max(probabilities, key=probabilities.__getitem__)
+    return TargetStance(
+        label=label,
+        confidence=probabilities[label],
+        abstained=probabilities[label] < abstain_below,
+        holder=list(Holder)[int(holder.argmax())] if label.is_evaluation else None,
+        probabilities=probabilities,
+    )
+
+
+def recalibrated(scores: Scores, calibration: Calibration) -> Scores:
+    """Uncalibrated probabilities of the schema's targets, calibrated."""
+    tiny = 1e-12
+    temperatures = np.array([calibration.stance[target] for target in Target])
+    odds = np.log(scores.framing.clip(tiny, 1 - tiny)) - np.log1p(-scores.framing.clip(tiny, 1 - tiny))
+    return replace(
+        scores,
+        stance=softmax(np.log(scores.stance + tiny) / temperatures[:, None]),
+        framing=np.array([calibration.framing[frame].probability(odds[i]) for i, frame in enumerate(Frame)]),
+        sentiment=softmax(np.log(scores.sentiment + tiny) / calibration.sentiment),
+    )
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_IN_BATCH) -> Iterator[list[int]]:
+    """Indices in batches of like length: padded, each batch has at most `tokens` tokens (or one input)."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[i] > tokens:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _row(logits: Logits, row: int, targets: int) -> dict[str, Array]:
+    """The logits of one input, without the padding of targets."""
+    return {
+        "stance": logits.stance[row, :targets].double().numpy(),
+        "holder": logits.holder[row, :targets].double().numpy(),
+        "framing": logits.framing[row].double().numpy(),
+        "sentiment": logits.sentiment[row].double().numpy(),
+    }
+
+
+def load_network(path: Path) -> tuple[StanceframeNetwork, Encoder]:
+    """Read network and tokenizer of a checkpoint, the weights in fp32."""
+    try:
+        config = StanceframeConfig.from_dict(read_json(path / "config.json"))
+        network = StanceframeNetwork(config)
+        weights = {name: tensor.float() for name, tensor in load_file(path / "model.safetensors").items()}
+        network.load_state_dict(weights)
+        tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
+    return network, Encoder(tokenizer, config.max_length, config.encoder_config().pad_token_id)
+
+
+def save_checkpoint(
+    path: Path,
+    network: StanceframeNetwork,
+    encoder: Encoder,
+    calibration: Calibration,
+    *,
+    created: str,
+    trained_on: list[dict[str, Any]],
+    base_encoder: str,
+    metrics: dict[str, Any],
+    card: str,
+) -> Checkpoint:
+    """Write a whole checkpoint in one step, the weights in half precision."""
+    with replacing_folder(path) as folder:
+        write_json(folder / "config.json", network.config.to_dict())
+        state = {
+            name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in network.state_dict().items()
+        }
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        encoder.tokenizer.save(str(folder / "tokenizer.json"))
+        write_json(folder / "schema.json", LabelSchema().to_json())
+        write_json(folder / "calibration.json", calibration.to_json())
+        write_json(folder / "metrics.json", metrics)
+        write_text(folder / "README.md", card)
+        Checkpoint.seal(folder, created=created, trained_on=trained_on, base_encoder=base_encoder)
+    return Checkpoint.open(path)
