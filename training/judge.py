@@ -1,0 +1,146 @@
+"""What `stanceframe evaluate` does: finds what is to be judged, and judges it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stanceframe.data.corpus import normalised, read_labelled
+from stanceframe.data.examples import from_labelled, read_newsmtsc
+from stanceframe.data.splits import fold_of
+from stanceframe.models.champion import resolve
+from stanceframe.models.classifier import StanceClassifier, decide, recalibrated
+from stanceframe.models.errors import InputError
+from stanceframe.models.types import Classifier, LabelledSentence, Prediction, Sentence
+from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline, ZeroShotBaseline
+from stanceframe.training.calibrate import calibrate
+from stanceframe.training.config import read_recipe
+from stanceframe.training.encoders import find_encoder
+from stanceframe.training.evaluate import Evaluation, compare, evaluate, evaluate_mentions, predicted
+from stanceframe.training.lessons import read_sources
+from stanceframe.training.train import out_of_fold
+
+PREFIX = "baseline:"
+Fit = Callable[[Sequence[LabelledSentence]], Classifier]
+FITTED: Mapping[str, Fit] = {
+    MajorityBaseline.tag: MajorityBaseline,
+    TfidfBaseline.tag: TfidfBaseline,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """An evaluation that was asked for.
+
+    Attributes:
+        files: what to judge by.
+        model: a checkpoint's folder or tag, a baseline's name, or None for the checkpoint in use.
+        training: what a fitted baseline learns from, instead of the recipe's labelled sentences.
+        recipe: name of the recipe.
+        quiet: no progress bar.
+    """
+
+    files: Sequence[Path]
+    model: str | None = None
+    training: Sequence[Path] = ()
+    recipe: str = "student"
+    quiet: bool = False
+
+    def sentences(self) -> Evaluation:
+        """Judge on labelled sentences.
+
+        Raises:
+            InputError: a file cannot be read, or there is no such baseline.
+        """
+        sentences = _read(self.files)
+        return evaluate(sentences, self._classifier(sentences))
+
+    def mentions(self) -> Evaluation:
+        """Judge on NewsMTSC's marked mentions.
+
+        Raises:
+            InputError: a file cannot be read, or a baseline was named: they know only the schema's targets.
+        """
+        if self.model is not None and self.model.startswith(PREFIX):
+            raise InputError(f"{self.model} knows only the schema's targets: name a checkpoint with --format newsmtsc")
+        classifier = StanceClassifier.from_pretrained(resolve(self.model))
+        return evaluate_mentions([example for file in self.files for example in read_newsmtsc(file)], classifier)
+
+    def folds(self, count: int, work: Path) -> Evaluation:
+        """Cross-validate over the files: each document is judged by what never saw it.
+
+        A fold also learns from the recipe's other sources. The network's calibration is fitted, for each
+        fold, on the predictions for the other folds.
+
+        Args:
+            count: how many folds.
+            work: folder where a network's folds are kept, to be taken up again.
+
+        Raises:
+            InputError: a file cannot be read, or the model cannot be cross-validated.
+        """
+        sentences = _read(self.files)
+        if not sentences:
+            raise InputError("there are no labelled sentences to evaluate on")
+        if self.model is None:
+            name, predictions = f"recipe:{self.recipe}", self._network_folds(sentences, count, work)
+        elif self.model in FITTED:
+            name, predictions = self.model, self._baseline_folds(FITTED[self.model], sentences, count)
+        else:
+            raise InputError(f"--folds fits a recipe or one of {', '.join(FITTED)}; {self.model} is not fitted")
+        return compare(sentences, predicted(predictions), f"{name}, {count} folds")
+
+    def _network_folds(self, sentences: Sequence[LabelledSentence], count: int, work: Path) -> list[Prediction]:
+        recipe = read_recipe(self.recipe)
+        judged = [from_labelled(sentence) for sentence in sentences]
+        sources = read_sources(recipe, self.files)
+        scores = out_of_fold(recipe, sources, judged, count, find_encoder(recipe.encoder), work, quiet=self.quiet)
+        found: dict[int, Prediction] = {}
+        for mine, rest in _folds(sentences, count):
+            calibration = calibrate([judged[i] for i in rest], [scores[i] for i in rest], "the other folds")
+            for i in mine:
+                said = recalibrated(scores[i], calibration)
+                found[i] = decide(Sentence(judged[i].text), said, calibration, f"recipe:{self.recipe}")
+        return [found[i] for i in range(len(sentences))]
+
+    def _baseline_folds(self, fit: Fit, sentences: Sequence[LabelledSentence], count: int) -> list[Prediction]:
+        others = unseen(self._training(), sentences)
+        found: dict[int, Prediction] = {}
+        for mine, rest in _folds(sentences, count):
+            judged = [sentences[i] for i in mine]
+            fitted = fit([*unseen([sentences[i] for i in rest], judged), *others])
+            found.update(zip(mine, fitted.predict([Sentence(s.text) for s in judged]), strict=True))
+        return [found[i] for i in range(len(sentences))]
+
+    def _classifier(self, judged: Sequence[LabelledSentence]) -> Classifier:
+        if self.model is None or not self.model.startswith(PREFIX):
+            return StanceClassifier.from_pretrained(resolve(self.model))
+        if self.model == ZeroShotBaseline.tag:
+            return ZeroShotBaseline()
+        if self.model not in FITTED:
+            raise InputError(f"{self.model} is no baseline: there are {', '.join([*FITTED, ZeroShotBaseline.tag])}")
+        return FITTED[self.model](unseen(self._training(), judged))
+
+    def _training(self) -> list[LabelledSentence]:
+        """What a baseline may be fitted on."""
+        if self.training:
+            return _read(self.training)
+        sources = read_recipe(self.recipe).data
+        return _read([s.file for s in sources if s.format == "stanceframe" and s.file.is_file()])
+
+
+def unseen(training: Sequence[LabelledSentence], judged: Sequence[LabelledSentence]) -> list[LabelledSentence]:
+    """The training sentences that share neither document nor text with what is judged."""
+    documents = {sentence.document_id for sentence in judged} - {None}
+    texts = {normalised(sentence.text) for sentence in judged}
+    return [s for s in training if s.document_id not in documents and normalised(s.text) not in texts]
+
+
+def _folds(sentences: Sequence[LabelledSentence], count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """For each fold that has sentences: their indices, and those of the rest."""
+    parts = [fold_of(s.document_id or s.id, count) for s in sentences]
+    for fold in sorted(set(parts)):
+        yield [i for i, part in enumerate(parts) if part == fold], [i for i, part in enumerate(parts) if part != fold]
+
+
+def _read(files: Sequence[Path]) -> list[LabelledSentence]:
+    return [sentence for file in files for sentence in read_labelled(file)]

@@ -1,0 +1,96 @@
+"""What a run learns from: the recipe's sources, read, kept out of the frozen test, and drawn epoch by epoch."""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stanceframe.data.checks import NearDuplicates
+from stanceframe.data.corpus import SHIPPED, normalised, read_labelled
+from stanceframe.data.examples import READERS, Example
+from stanceframe.models.checkpoint import sha256
+from stanceframe.models.errors import ConfigError
+from stanceframe.training.config import DataSource, Recipe
+from stanceframe.training.optimise import Lesson
+
+log = logging.getLogger(__name__)
+
+FROZEN_TEST = SHIPPED / "test.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source's examples, how much of it an epoch draws, and whether the calibration is fitted on it.
+
+    `sha256` is that of the file.
+    """
+
+    name: str
+    format: str
+    share: float
+    sha256: str
+    examples: Sequence[Example]
+    calibrates: bool = False
+
+    def without(self, judged: Sequence[Example]) -> "Source":
+        """The same source less the documents of some examples, and less their texts wherever else they stand."""
+        documents = {example.document_id for example in judged}
+        texts = {normalised(example.text) for example in judged}
+        return replace(
+            self,
+            examples=[e for e in self.examples if e.document_id not in documents and normalised(e.text) not in texts],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: no text."""
+        return {"name": self.name, "sentences": len(self.examples), "share": self.share, "sha256": self.sha256}
+
+
+def frozen_texts() -> frozenset[str]:
+    """The sentences that no checkpoint may learn from, normalised."""
+    return frozenset(normalised(sentence.text) for sentence in read_labelled(FROZEN_TEST))
+
+
+def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
+    """The recipe's sources and some more files of labelled sentences; a file that is both is read as the recipe says.
+
+    Sentences of the frozen test, or nearly the same, are dropped wherever they stand.
+
+    Raises:
+        ConfigError: a source that is not optional is not there, or nothing at all is.
+        InputError: a file cannot be read; the message says `path:line`.
+    """
+    frozen = NearDuplicates(frozen_texts())
+    known = {source.file.resolve() for source in recipe.data}
+    more = (DataSource(str(file)) for file in files if file.resolve() not in known)
+    found = []
+    for source in (*recipe.data, *more):
+        path = source.file
+        if not path.is_file():
+            if not source.optional:
+                raise ConfigError(f"{path}: no such file, and the recipe needs it")
+            log.info("%s is not there: left out", source.path)
+            continue
+        examples = [e for e in READERS[source.format](path) if not frozen.has(e.text)]
+        found.append(Source(source.path, source.format, source.share, sha256(path), examples, source.calibrates))
+    if not any(source.examples for source in found):
+        raise ConfigError("there is nothing to learn from: name a file with --data")
+    return found
+
+
+def drawing(sources: Sequence[Source], seed: int) -> Callable[[int], list[Lesson]]:
+    """The lessons of an epoch: each source whole as often as its share says, the rest of the share by lot."""
+
+    def draw(epoch: int) -> list[Lesson]:
+        lessons = []
+        for number, source in enumerate(sources):
+            whole, part = divmod(source.share, 1.0)
+            chance = random.Random(f"{seed} {epoch} {number}")
+            some = chance.sample(range(len(source.examples)), round(part * len(source.examples)))
+            lessons += [Lesson(example) for example in source.examples] * int(whole)
+            lessons += [Lesson(source.examples[i]) for i in some]
+        return lessons
+
+    return draw

@@ -1,0 +1,233 @@
+"""From a recipe to a checkpoint.
+
+A run trains a network aside first, without a part of the documents, and scores those: the calibration is
+fitted on what the scoring network never saw. Then it trains on everything. What is done is kept beside the
+result, so that a run which was cut is taken up where it stood.
+"""
+
+import datetime
+import hashlib
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from transformers import AutoConfig
+
+from stanceframe.data.corpus import read_labelled
+from stanceframe.data.examples import Example
+from stanceframe.data.splits import fold_of
+from stanceframe.models.calibration import Calibration
+from stanceframe.models.checkpoint import MANIFEST, Checkpoint
+from stanceframe.models.classifier import Scores, StanceClassifier, save_checkpoint
+from stanceframe.models.encoding import Encoder
+from stanceframe.models.engines import TorchEngine
+from stanceframe.models.errors import CheckpointError, ConfigError, EncoderNotFoundError
+from stanceframe.models.network import StanceframeConfig, StanceframeNetwork
+from stanceframe.training.calibrate import calibrate
+from stanceframe.training.card import model_card
+from stanceframe.training.config import Recipe
+from stanceframe.training.encoders import find_encoder
+from stanceframe.training.evaluate import evaluate
+from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources
+from stanceframe.training.optimise import optimise
+
+log = logging.getLogger(__name__)
+
+PARTS = 5
+"""One of so many parts of the calibrating sources' documents is held out for the calibration."""
+
+
+def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = False) -> Checkpoint:
+    """Train a checkpoint by a recipe.
+
+    Args:
+        recipe: the settings and sources.
+        files: more files of labelled sentences.
+        output: folder of the checkpoint; the run's state stands beside it until the run is done.
+        quiet: no progress bar.
+
+    Raises:
+        ConfigError: the recipe's sources cannot be used.
+        EncoderNotFoundError: the base encoder is nowhere.
+        CheckpointError: `output` holds something else than a checkpoint.
+    """
+    output = output.resolve()
+    if output.exists() and not (output / MANIFEST).is_file() and not _is_empty_folder(output):
+        raise CheckpointError(f"{output} is in the way: it is no checkpoint; name another folder")
+    sources = read_sources(recipe, files)
+    base = find_encoder(recipe.encoder)
+    work = output.parent / f".{output.name}.training"
+    calibration = _fitted_calibration(recipe, sources, base, work, quiet=quiet)
+    network, encoder = new_network(recipe, base)
+    log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
+    state = work / f"whole-{_identity(recipe, sources)}.state"
+    losses = optimise(network, encoder, drawing(sources, recipe.seed), recipe, state_file=state, quiet=quiet)
+    network.half().float()  # What is measured is what is stored.
+    classifier = StanceClassifier(TorchEngine(network), encoder, calibration, f"recipe:{recipe.name}")
+    test = evaluate(list(read_labelled(FROZEN_TEST)), classifier)
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    metrics = {"recipe": asdict(replace(recipe, data=())), "losses": losses, "test": test.to_json()}
+    checkpoint = save_checkpoint(
+        output,
+        network,
+        encoder,
+        calibration,
+        created=created,
+        trained_on=[source.to_json() for source in sources],
+        base_encoder=recipe.encoder,
+        metrics=metrics,
+        card=model_card(recipe, sources, calibration, created, f"On the frozen test:\n\n```\n{test.to_table()}\n```"),
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return checkpoint
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def new_network(recipe: Recipe, base: Path) -> tuple[StanceframeNetwork, Encoder]:
+    """A network with a base encoder's weights and new heads, and what makes its inputs.
+
+    Raises:
+        EncoderNotFoundError: the weights are not those of the configuration.
+    """
+    torch.manual_seed(recipe.seed)
+    encoder_config = AutoConfig.from_pretrained(base, local_files_only=True)
+    encoder_config.attention_probs_dropout_prob = 0.0
+    config = StanceframeConfig(encoder_config.to_dict(), recipe.dropout, recipe.max_length)
+    network = StanceframeNetwork(config)
+    stored = load_file(base / "model.safetensors")
+    bare = {name.removeprefix(f"{encoder_config.model_type}."): tensor.float() for name, tensor in stored.items()}
+    wanted = network.encoder.state_dict()
+    lacking = [name for name in wanted if name not in bare or bare[name].shape != wanted[name].shape]
+    if lacking:
+        raise EncoderNotFoundError(
+            f"{base}: the weights lack {len(lacking)} tensors of the configuration's shape, such as {lacking[0]}"
+        )
+    network.encoder.load_state_dict({name: bare[name] for name in wanted})
+    encoder = Encoder(Tokenizer.from_file(str(base / "tokenizer.json")), recipe.max_length, encoder_config.pad_token_id)
+    return network, encoder
+
+
+def _fitted_calibration(
+    recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *, quiet: bool
+) -> Calibration:
+    """A calibration from one part of the calibrating sources, or from that of all labelled sentences."""
+    labelled = [source for source in sources if source.format == "stanceframe"]
+    calibrating = [source for source in labelled if source.calibrates] or labelled
+    judged = [e for source in calibrating for e in source.examples if fold_of(e.document_id or e.id, PARTS) == 0]
+    if not judged or not any(source.without(judged).examples for source in sources):
+        log.warning("too few documents to hold some out: the checkpoint is not calibrated")
+        return Calibration()
+    scores = scored_aside(recipe, sources, judged, base, work, quiet=quiet)
+    names = ", ".join(source.name for source in calibrating)
+    fitted_on = f"{len(judged)} sentences of {names}, scored by a network that was trained without their documents"
+    return calibrate(judged, scores, fitted_on)
+
+
+def out_of_fold(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    judged: Sequence[Example],
+    folds: int,
+    base: Path,
+    work: Path,
+    *,
+    quiet: bool = False,
+) -> list[Scores]:
+    """Uncalibrated scores of each judged example, from a network that saw no document of its fold.
+
+    Args:
+        recipe: the settings.
+        sources: what to learn from; each fold's documents are left out of all of them.
+        judged: the examples to score.
+        folds: how many.
+        base: folder of the base encoder.
+        work: folder for states and for the folds that are done.
+        quiet: no progress bar.
+
+    Raises:
+        ConfigError: nothing is left to learn from without a fold's documents.
+    """
+    parts = [fold_of(example.document_id or example.id, folds) for example in judged]
+    scores: dict[int, Scores] = {}
+    for fold in range(folds):
+        mine = [i for i, part in enumerate(parts) if part == fold]
+        if mine:
+            log.info("fold %d of %d", fold + 1, folds)
+            said = scored_aside(recipe, sources, [judged[i] for i in mine], base, work, quiet=quiet)
+            scores.update(zip(mine, said, strict=True))
+    return [scores[i] for i in range(len(judged))]
+
+
+def scored_aside(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    judged: Sequence[Example],
+    base: Path,
+    work: Path,
+    *,
+    quiet: bool = False,
+) -> list[Scores]:
+    """Uncalibrated scores of examples, from a network that saw neither their documents nor their texts.
+
+    Args:
+        recipe: the settings.
+        sources: what to learn from, less the documents that are judged.
+        judged: the examples to score, all with as many targets.
+        base: folder of the base encoder.
+        work: folder for the run's state, and then for the scores: asked for again, they are read from there.
+        quiet: no progress bar.
+
+    Raises:
+        ConfigError: nothing is left to learn from.
+    """
+    rest = [source.without(judged) for source in sources]
+    if not any(source.examples for source in rest):
+        raise ConfigError(f"without the documents of {len(judged)} held-out sentences nothing is left to learn from")
+    name = f"aside-{_identity(recipe, rest, judged)}"
+    kept, state = work / f"{name}.npz", work / f"{name}.state"
+    if not kept.exists():
+        network, encoder = new_network(recipe, base)
+        log.info("training aside, without the documents of %d sentences", len(judged))
+        optimise(network, encoder, drawing(rest, recipe.seed), recipe, state_file=state, quiet=quiet)
+        asked = [[labels.mention for labels in example.targets] for example in judged]
+        classifier = StanceClassifier(TorchEngine(network), encoder, Calibration())
+        _keep(kept, classifier.score([example.text for example in judged], asked))
+        state.unlink(missing_ok=True)
+    return _kept(kept)
+
+
+def _identity(recipe: Recipe, sources: Sequence[Source], judged: Sequence[Example] = ()) -> str:
+    """What decides a run, as a short hash: a state or scores of another run are never taken for this one's."""
+    parts = [asdict(recipe), [source.to_json() for source in sources], [(e.id, e.text) for e in judged]]
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _keep(path: Path, scores: Sequence[Scores]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new.npz")
+    np.savez(
+        beside,
+        stance=np.stack([score.stance for score in scores]),
+        holder=np.stack([score.holder for score in scores]),
+        framing=np.stack([score.framing for score in scores]),
+        sentiment=np.stack([score.sentiment for score in scores]),
+    )
+    beside.replace(path)
+
+
+def _kept(path: Path) -> list[Scores]:
+    with np.load(path, allow_pickle=False) as stored:
+        parts = [stored[name] for name in ("stance", "holder", "framing", "sentiment")]
+    return [
+        Scores(stance, holder, framing, sentiment, truncated=False)
+        for stance, holder, framing, sentiment in zip(*parts, strict=True)
+    ]
