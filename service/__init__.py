@@ -1,0 +1,1 @@
+"""How the classifier is used: over HTTP, over a corpus, from the command line."""

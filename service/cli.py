@@ -1,0 +1,403 @@
+"""`stanceframe …`: the command line. Commands import what they need when they run, so that `--help` is quick."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+import click
+
+from stanceframe.models.errors import InputError, StanceframeError
+
+if TYPE_CHECKING:
+    from stanceframe.models.classifier import StanceClassifier
+    from stanceframe.service.batch import Outcome
+
+EXIT_FAILED, EXIT_USAGE, EXIT_REJECTS = 1, 2, 3
+
+P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
+
+
+def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn a command's return value into the exit status, and its errors into one line on standard error."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            status = command(*args, **kwargs) or 0
+        except InputError as error:
+            click.echo(f"Error: {error}", err=True)
+            status = EXIT_USAGE
+        except StanceframeError as error:
+            click.echo(f"Error: {error}", err=True)
+            status = EXIT_FAILED
+        except BrokenPipeError:
+            sys.stderr.close()
+            status = EXIT_FAILED
+        sys.exit(status)
+
+    return run
+
+
+def _hush(context: click.Context, _option: click.Parameter, quiet: bool) -> None:
+    """Keep progress and messages off standard error from here on."""
+    if quiet:
+        context.find_root().obj["quiet"] = True
+        logging.getLogger().setLevel(logging.WARNING)
+
+
+class Command(click.Command):
+    """A command that takes `--quiet` behind its name, as `stanceframe` does before it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        help_text = "No progress and no messages on standard error, errors excepted."
+        self.params.append(click.Option(["--quiet"], is_flag=True, expose_value=False, callback=_hush, help=help_text))
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stanceframe")
+@click.option("--quiet", is_flag=True, help="No progress and no messages on standard error, errors excepted.")
+@click.pass_context
+def main(context: click.Context, quiet: bool) -> None:
+    """Stance and framing of news sentences: serve, score a corpus, train, evaluate, retrain.
+
+    \b
+    Example:
+      stanceframe score articles/ -o scored.jsonl
+    """
+    context.obj = {"quiet": quiet}
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "transformers", "huggingface_hub", "bentoml"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--recipe", default="student", show_default=True, help="A shipped recipe, or a TOML file.")
+@click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the new checkpoint.")  # fmt: skip
+@click.pass_obj
+@reports_errors
+def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output: Path) -> None:
+    """Train a checkpoint; a run that was cut is taken up where it stood.
+
+    \b
+    Example:
+      stanceframe train --recipe student -o runs/student
+    """
+    from stanceframe.training.config import read_recipe  # noqa: PLC0415
+    from stanceframe.training.train import train as run  # noqa: PLC0415
+
+    click.echo(run(read_recipe(recipe), files, output, quiet=options["quiet"]).tag)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--model", help="A checkpoint's folder or tag, or baseline:majority, baseline:tfidf, baseline:zero-shot.")
+@click.option("--format", "layout", type=click.Choice(["stanceframe", "newsmtsc"]), default="stanceframe",
+              show_default=True, help="What the files are.")  # fmt: skip
+@click.option("--train", "training", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="What a fitted baseline learns from, instead of the recipe's labelled sentences.")  # fmt: skip
+@click.option("--folds", type=click.IntRange(2, 20),
+              help="Cross-validate: fit the recipe or the baseline on the other folds of documents.")  # fmt: skip
+@click.option("--recipe", default="student", show_default=True, help="The recipe that --folds trains.")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/folds"),
+              show_default=True, help="Where --folds keeps its folds, to be taken up again.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.pass_obj
+@reports_errors
+def evaluate(
+    options: dict[str, bool],
+    files: tuple[Path, ...],
+    model: str | None,
+    layout: str,
+    training: tuple[Path, ...],
+    folds: int | None,
+    recipe: str,
+    work: Path,
+    as_json: bool,
+) -> None:
+    """Measure a checkpoint or a baseline on labelled sentences.
+
+    \b
+    Example:
+      stanceframe evaluate data/sentences/test.jsonl --json
+      stanceframe evaluate labelled.jsonl --model baseline:tfidf
+    """
+    import json  # noqa: PLC0415
+
+    from stanceframe.training.judge import Judge  # noqa: PLC0415
+
+    if layout == "newsmtsc" and folds:
+        raise InputError("--folds goes with --format stanceframe alone")
+    if training and not (model or "").startswith("baseline:"):
+        raise InputError("--train is what a fitted baseline learns from: name it with --model baseline:tfidf")
+    judge = Judge(files, model=model, training=training, recipe=recipe, quiet=options["quiet"])
+    if layout == "newsmtsc":
+        result = judge.mentions()
+    elif folds:
+        result = judge.folds(folds, work)
+    else:
+        result = judge.sentences()
+    click.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_table())
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all of them.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option("--model", help="Folder or tag of a checkpoint; else the champion, else the shipped one.")
+@click.pass_obj
+@reports_errors
+def serve(options: dict[str, bool], host: str, port: int, model: str | None) -> None:
+    """Serve the page and the HTTP interface until stopped.
+
+    There is no log-in: on another address than this machine's own, put something in front that has one.
+    Limits are environment variables, STANCEFRAME_MAX_SENTENCES and the like: GET /model shows them.
+
+    \b
+    Example:
+      stanceframe serve --port 3000
+    """
+    from stanceframe.service.serving import become_server  # noqa: PLC0415
+
+    become_server(host, port, model, quiet=options["quiet"])
+
+
+ENGINES: Mapping[str, Literal["fp32", "bf16"]] = {"torch": "fp32", "torch-bf16": "bf16"}
+"""What runs the network, by the name that `--engine` takes."""
+
+
+@main.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="OUT",
+              help="File to make: .jsonl, .csv (both also .gz) or .parquet; - is standard output.")  # fmt: skip
+@click.option("--text-column", default="text", show_default=True, metavar="NAME", help="Column of the text.")
+@click.option("--id-column", metavar="NAME", help="Column of the document's id.  [default: id, if there is one]")
+@click.option("--unit", type=click.Choice(["document", "sentence"]), default="document", show_default=True,
+              help="What a record is; with sentence, each line of a .txt file is one.")  # fmt: skip
+@click.option("--model", help="Folder or tag of a checkpoint; else the champion, else the shipped one.")
+@click.option("--engine", type=click.Choice(list(ENGINES)), default="torch", show_default=True,
+              help="What runs the network; bf16 is less exact, and faster where there is support.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Take up a job that was cut, where it stood.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.option("--keep-text", is_flag=True, help="Also write OUT.text.jsonl: the text that start and end count in.")
+@click.pass_obj
+@reports_errors
+def score(
+    options: dict[str, bool],
+    *,
+    inputs: tuple[str, ...],
+    output: str,
+    text_column: str,
+    id_column: str | None,
+    unit: Literal["document", "sentence"],
+    model: str | None,
+    engine: str,
+    resume: bool,
+    force: bool,
+    keep_text: bool,
+) -> int:
+    """Score every sentence of a corpus.
+
+    INPUT is a .txt, .html, .jsonl, .csv, .tsv or .parquet file (all but the last also .gz), a folder, a glob
+    in quotes, or - for JSONL on standard input. Text is UTF-8. A record without an id is called by its file's
+    name, with :line behind it where a file has many; ids are taken as they come, also if two are the same.
+
+    OUT has a row for each sentence, in the order of the input, and appears when it is whole. The record's
+    other columns are under "input" in JSONL, and input_NAME in CSV and Parquet. A text in CSV that a
+    spreadsheet would run as a formula has an apostrophe in front. OUT.manifest.json says what was scored, with
+    what. A page's text is what start and end count in once it is out of the HTML: see --keep-text.
+
+    Records that cannot be used are listed in OUT.rejects.jsonl (rejects.jsonl where OUT is -) with their place
+    and the reason, and the exit status is 3. Until OUT is whole, its parts are in OUT.parts: with them, --resume
+    gives the same bytes as a run that was not cut.
+
+    \b
+    Examples:
+      stanceframe score articles/ -o scored.parquet
+      stanceframe score 'news/*.csv.gz' --text-column body --id-column url -o scored.csv
+      zcat news.jsonl.gz | stanceframe score - -o - | head
+    """
+    from stanceframe.service.batch import ScoreOptions, score_corpus, score_stream  # noqa: PLC0415
+    from stanceframe.service.records import RecordOptions  # noqa: PLC0415
+    from stanceframe.service.sources import find_sources  # noqa: PLC0415
+    from stanceframe.service.tables import Format  # noqa: PLC0415
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # What it finds wrong is in the rejects.
+    quiet = options["quiet"]
+    target = None if output == "-" else Path(output)
+    scoring = ScoreOptions(RecordOptions(text_column, id_column, unit), engine, keep_text)
+    if resume and (target is None or force):
+        raise InputError("--resume takes up what is in OUT.parts: it needs a file as OUT, and no --force")
+    if target is not None:
+        Format.of(target)
+    sources = find_sources(inputs, target)
+    classifier = _classifier(model, engine)
+    try:
+        if target is None:
+            outcome = score_stream(sources, sys.stdout.buffer, classifier, scoring, force=force, quiet=quiet)
+        else:
+            outcome = score_corpus(sources, target, classifier, scoring, resume=resume, force=force, quiet=quiet)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StanceframeError(f"{error.filename or output}: {error.strerror or error}") from None
+    except KeyboardInterrupt:
+        if target is not None:
+            click.echo("Stopped; --resume goes on from here.", err=True)
+        raise
+    return _report(outcome)
+
+
+def _classifier(model: str | None, engine: str) -> "StanceClassifier":
+    """The checkpoint that is used: the one named, else the champion, else the shipped one."""
+    from stanceframe.models.champion import resolve  # noqa: PLC0415
+    from stanceframe.models.classifier import StanceClassifier  # noqa: PLC0415
+
+    return StanceClassifier.from_pretrained(resolve(model), ENGINES[engine])
+
+
+def _report(outcome: "Outcome") -> int:
+    """Say what became of a corpus; returns the exit status."""
+    logger.info("%d sentences of %d records", outcome.sentences, outcome.documents)
+    if not outcome.rejects:
+        return 0
+    logger.info("%d records were rejected: %s says which, and why", outcome.rejects, outcome.rejects_path)
+    return EXIT_REJECTS
+
+
+@main.command()
+@click.option("--labels", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Labelled sentences, or scored rows that a person corrected; may be given again.")  # fmt: skip
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@click.option("--dry-run", is_flag=True, help="Train and decide, but store nothing and promote nothing.")
+@click.option("--recipe", default="retrain", show_default=True, help="A shipped recipe, or a TOML file.")
+@click.pass_obj
+@reports_errors
+def retrain(
+    options: dict[str, bool], files: tuple[Path, ...], more: tuple[Path, ...], dry_run: bool, recipe: str
+) -> int:
+    """Learn new labels, and promote the result if it is better.
+
+    The labels are checked and stored. From 50 new ones on, a candidate is trained and compared with the
+    checkpoint that answers now, on the frozen test and on new labels that were held out; it is promoted if it
+    surely loses no more than 1 point on the one and surely gains on the other. Why is printed either way.
+    Without FILE the labels that are stored and not yet learned are used. A service takes a new champion up
+    when it is started again. The exit status is 3 where labels were rejected.
+
+    \b
+    Examples:
+      stanceframe retrain --labels corrections.jsonl
+      stanceframe retrain --labels monday.jsonl tuesday.jsonl --dry-run
+    """
+    from stanceframe.training.config import read_recipe  # noqa: PLC0415
+    from stanceframe.training.retrain import retrain as run  # noqa: PLC0415
+
+    outcome = run((*files, *more), dry_run=dry_run, recipe=read_recipe(recipe), quiet=options["quiet"])
+    click.echo(outcome)
+    return EXIT_REJECTS if outcome.rejected else 0
+
+
+@main.group()
+def model() -> None:
+    """The registry: which checkpoints there are, and which of them answers.
+
+    \b
+    Example:
+      stanceframe model list
+    """
+
+
+@model.command("list")
+@reports_errors
+def list_models() -> None:
+    """List the checkpoints, a line each; * marks the one that answers.
+
+    \b
+    Example:
+      stanceframe model list
+    """
+    from stanceframe.training.registry import table  # noqa: PLC0415
+
+    click.echo(table())
+
+
+@model.command()
+@click.argument("model", required=False, metavar="[PATH_OR_TAG]")
+@reports_errors
+def show(model: str | None) -> None:
+    """Print what a checkpoint says of itself, as JSON; without a name that of the one that answers.
+
+    \b
+    Example:
+      stanceframe model show stanceframe:0123456789ab
+    """
+    from stanceframe.training.registry import describe  # noqa: PLC0415
+
+    click.echo(describe(model))
+
+
+@model.command()
+@click.argument("model", metavar="PATH_OR_TAG")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Why, for the history.")
+@reports_errors
+def promote(model: str, reason: str) -> None:
+    """Let a checkpoint answer from now on; it is checked and copied into BentoML's model store.
+
+    \b
+    Example:
+      stanceframe model promote runs/student --reason "more news in it"
+    """
+    from stanceframe.training.registry import promote as run  # noqa: PLC0415
+
+    click.echo(f"{run(model, reason).tag} answers now")
+
+
+@model.command()
+@reports_errors
+def rollback() -> None:
+    """Take the last promotion back: what answered before it answers again.
+
+    \b
+    Example:
+      stanceframe model rollback
+    """
+    from stanceframe.training.registry import roll_back  # noqa: PLC0415
+
+    promotion, answering = roll_back()
+    click.echo(f"{promotion.tag} was taken back; {answering} answers now")
+
+
+@main.group()
+def labels() -> None:
+    """Labelled sentences: how far their annotators agree."""
+
+
+@labels.command("agreement")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@reports_errors
+def labels_agreement(files: tuple[Path, ...]) -> None:
+    """Krippendorff's alpha of each label, between annotators of the same sentences.
+
+    \b
+    Example:
+      stanceframe labels agreement data/sentences/readers/first.jsonl data/sentences/readers/second.jsonl
+    """
+    from stanceframe.data.agreement import agreement  # noqa: PLC0415
+    from stanceframe.data.corpus import read_labelled  # noqa: PLC0415
+
+    for name, (alpha, count) in agreement(s for file in files for s in read_labelled(file)).items():
+        click.echo(f"{name:26} {'–' if alpha is None else f'{alpha:.3f}':>6} {count:6}")

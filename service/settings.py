@@ -1,0 +1,59 @@
+"""What the service allows and where it finds its model: environment variables, each with a stated default."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from stanceframe.models.errors import ConfigError
+
+PREFIX = "STANCEFRAME_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One variable a field: `STANCEFRAME_` and the field's name in capitals.
+
+    Attributes:
+        model: folder of the checkpoint to serve; unset: the champion, else the shipped one.
+        max_body_bytes: of one request; past it 413.
+        max_sentences: in one request, in `/analyze` over all its documents; past it 422, as the limits below.
+        max_documents: in one request.
+        max_document_characters: Unicode code points of one document.
+        max_sentence_characters: Unicode code points of one sentence of `/predict`.
+        max_requests: labelled or waiting for it at one time; past it 503.
+        retry_after_seconds: what a 503 advises.
+    """
+
+    model: str | None = None
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_sentences: int = 2_000
+    max_documents: int = 100
+    max_document_characters: int = 500_000
+    max_sentence_characters: int = 20_000
+    max_requests: int = 32
+    retry_after_seconds: int = 5
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables that are set; an empty one counts as unset.
+
+        Raises:
+            ConfigError: a limit is no whole number above 0; the message names the variable.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            if value := environment.get(name):
+                values[field.name] = value if field.name == "model" else _limit(name, value)
+        return cls(**values)
+
+    def limits(self) -> dict[str, int]:
+        """What one request may hold, as `/model` shows it."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name.startswith("max_")}
+
+
+def _limit(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ConfigError(f"{name} is {value!r}: it takes a whole number above 0")
+    return int(value)
