@@ -1,0 +1,158 @@
+import json
+import threading
+import time
+
+import bentoml
+import pytest
+
+from stanceframe.models.labels import Frame, Holder, Stance, Target
+from stanceframe.models.types import Sentence
+from stanceframe.service.labelling import SENTENCES_AT_A_TIME
+
+ARTICLE = (
+    "Kim said that Russia wages a sacred war. Washington condemned Moscow — again 🎈.\n\n"
+    "Read more: What Pyongyang wants\n\nPutin praised North Korea."
+)
+
+
+def analyze(client, *texts):
+    documents = [{"id": f"d{i}", "text": text} for i, text in enumerate(texts)]
+    return client.post("/analyze", json={"documents": documents})
+
+
+def test_predict_answers_as_many_sentences_as_came_in_and_in_their_order(client):
+    sentences = [f"Kim met Putin {i} times." + " Moscow" * (i % 7) for i in range(SENTENCES_AT_A_TIME + 5)]
+    answer = client.post("/predict", json={"sentences": sentences})
+    assert answer.status_code == 200
+    scored = answer.json()["sentences"]
+    assert [row["text"] for row in scored] == sentences
+    assert [row["sentence_index"] for row in scored] == list(range(len(sentences)))
+    assert all(row["document_id"] is None and row["start"] == 0 and row["end"] == len(row["text"]) for row in scored)
+
+
+def test_predict_says_what_the_classifier_says(client, tiny):
+    text = "Kim praised Russia — and condemned Washington."
+    answer = client.post("/predict", json={"sentences": [text]}).json()
+    [expected] = tiny.predict([Sentence(text)])
+    [row] = answer["sentences"]
+    for target in Target:
+        assert row["stance"][target]["label"] == expected.stance[target].label
+        assert row["stance"][target]["probabilities"] == pytest.approx(expected.stance[target].probabilities, abs=2e-3)
+    assert row["model"] == answer["model"] == client.get("/model").json()["tag"]
+    assert set(row) == set(expected.to_json())
+
+
+def test_nothing_in_nothing_out(client):
+    assert client.post("/predict", json={"sentences": []}).json()["sentences"] == []
+    assert client.post("/analyze", json={"documents": []}).json()["documents"] == []
+
+
+def test_analyze_cuts_documents_with_exact_offsets_and_keeps_furniture(client):
+    documents = analyze(client, ARTICLE, "", "Kim met Putin.").json()["documents"]
+    assert [document["id"] for document in documents] == ["d0", "d1", "d2"]
+    sentences = documents[0]["sentences"]
+    assert all(ARTICLE[row["start"] : row["end"]] == row["text"] for row in sentences)
+    assert [row["kind"] for row in sentences] == ["sentence", "sentence", "furniture", "sentence"]
+    assert [row["sentence_index"] for row in sentences] == [0, 1, 2, 3]
+    assert {row["document_id"] for row in sentences} == {"d0"}
+    assert [document["summary"]["sentences"] for document in documents] == [3, 0, 1]
+    assert documents[1]["sentences"] == []
+
+
+def test_analyze_and_predict_agree_on_a_sentence(client):
+    rows = analyze(client, ARTICLE).json()["documents"][0]["sentences"]
+    alone = client.post("/predict", json={"sentences": [row["text"] for row in rows]}).json()["sentences"]
+    for row, single in zip(rows, alone, strict=True):
+        for part, other in zip(
+            (*row["stance"].values(), row["framing"], row["sentiment"]),
+            (*single["stance"].values(), single["framing"], single["sentiment"]),
+            strict=True,
+        ):
+            assert part["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_the_summary_counts_its_sentences(client):
+    document = analyze(client, ARTICLE).json()["documents"][0]
+    counted = [row for row in document["sentences"] if row["kind"] == "sentence"]
+    for target in Target:
+        summary = document["summary"]["stance"][target]
+        assert summary["counts"] == {
+            stance: sum(row["stance"][target]["label"] == stance for row in counted) for stance in Stance
+        }
+        assert summary["mentioned"] == len(counted) - summary["counts"]["absent"]
+        assert set(summary["by_holder"]) == set(Holder)
+    assert set(document["summary"]["framing"]) == set(Frame)
+
+
+def test_a_text_in_another_script_is_scored_with_a_warning(client):
+    answer = analyze(client, "Kim met Putin.", "Ким встретился с Путиным.").json()
+    assert len(answer["documents"][1]["sentences"]) == 1
+    assert answer["warnings"] == ["documents[1]: not in the Latin script; the labels were made for English"]
+    assert "warnings" not in client.post("/predict", json={"sentences": ["“Naïve” façade — 🎈"]}).json()
+
+
+def test_the_model_says_what_it_is(client, checkpoint):
+    model = client.get("/model").json()
+    manifest = json.loads((checkpoint / "checkpoint.json").read_text())
+    assert model["hash"] == manifest["hash"]
+    assert model["trained_on"] == manifest["trained_on"]
+    assert model["metrics"] == json.loads((checkpoint / "metrics.json").read_text())
+    assert set(model["thresholds"]["abstain_below"]) == set(Target)
+    assert set(model["thresholds"]["frame_threshold"]) == set(Frame)
+    assert model["limits"]["max_sentences"] == 2_000
+
+
+def test_the_page_and_its_files_come_with_a_strict_policy(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    for address in ("/app.js", "/style.css", "/icon.svg"):
+        assert address in page.text
+        assert client.get(address).status_code == 200
+    for text in (page.text, client.get("/app.js").text, client.get("/style.css").text):
+        assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert "innerHTML" not in client.get("/app.js").text
+
+
+def test_the_interface_is_described(client):
+    described = client.get("/docs.json").json()
+    assert {"/predict", "/analyze", "/model", "/livez", "/readyz", "/metrics"} <= set(described["paths"])
+    responses = described["paths"]["/predict"]["post"]["responses"]
+    assert {"200", "400", "413", "415", "422", "503"} <= set(responses)
+    assert list(responses["422"]["content"]) == ["application/problem+json"]
+
+
+class Gate:
+    """A classifier that lets nobody through until it is opened."""
+
+    def __init__(self):
+        self.tag = "gate"
+        self.open = threading.Event()
+        self.waiting = threading.Event()
+
+    def predict(self, sentences):
+        self.waiting.set()
+        assert self.open.wait(30)
+        return []
+
+
+def test_overload_is_a_503_that_says_when_to_come_back(serve):
+    client = serve(max_requests=1, retry_after_seconds=7)
+    gate = Gate()
+    bentoml.get_current_service().labeller._classifier = gate
+    first = threading.Thread(target=client.post, args=("/predict",), kwargs={"json": {"sentences": ["a"]}})
+    first.start()
+    try:
+        assert gate.waiting.wait(30)
+        refused = client.post("/predict", json={"sentences": ["b"]})
+        started = time.monotonic()
+        assert client.get("/livez").status_code == 200
+        assert time.monotonic() - started < 5
+    finally:
+        gate.open.set()
+        first.join()
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["retry-after"] == "7"
+    assert client.post("/predict", json={"sentences": ["c"]}).status_code == 200

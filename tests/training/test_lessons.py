@@ -1,0 +1,107 @@
+"""What a run may learn from, and what it draws of that in an epoch."""
+
+import logging
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from stanceframe.data.corpus import read_labelled, write_labelled
+from stanceframe.data.examples import from_labelled
+from stanceframe.models.checkpoint import sha256
+from stanceframe.models.errors import ConfigError, InputError
+from stanceframe.training.config import DataSource
+from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    """A sentence of the frozen test, long enough to be changed in a word."""
+    return max(read_labelled(FROZEN_TEST), key=lambda sentence: len(sentence.text.split()))
+
+
+def source(toy, share, name="toy"):
+    return Source(name, "stanceframe", share, "0", [from_labelled(sentence) for sentence in toy])
+
+
+def test_sentences_of_the_frozen_test_are_dropped_wherever_they_stand(recipe, toy, frozen, tmp_path):
+    loud = replace(frozen, id="loud", text=frozen.text.upper().replace(" ", "  "))
+    nearly = replace(frozen, id="nearly", text=frozen.text + " Indeed.")
+    write_labelled(tmp_path / "leaky.jsonl", [frozen, toy[0], loud, nearly])
+    read = read_sources(recipe, [tmp_path / "leaky.jsonl"])
+    assert [example.id for example in read[1].examples] == [toy[0].id]
+    assert len(read[0].examples) == len(toy)
+
+
+def test_a_source_says_what_it_was(recipe, toy, toy_file):
+    marked = replace(recipe, data=(replace(recipe.data[0], share=2.5, calibrates=True),))
+    (read,) = read_sources(marked)
+    assert read.calibrates
+    assert read.to_json() == {
+        "name": str(toy_file),
+        "sentences": len(toy),
+        "share": 2.5,
+        "sha256": sha256(toy_file),
+    }
+
+
+def test_a_file_that_the_recipe_has_already_is_not_read_twice(recipe, toy_file):
+    marked = replace(recipe, data=(replace(recipe.data[0], share=0.5),))
+    (read,) = read_sources(marked, [toy_file.parent / ".." / toy_file.parent.name / toy_file.name])
+    assert read.share == 0.5
+
+
+def test_an_optional_source_that_is_not_there_is_left_out_with_one_line(recipe, tmp_path, caplog):
+    absent = DataSource(str(tmp_path / "absent.jsonl"), optional=True)
+    with caplog.at_level(logging.INFO):
+        read = read_sources(replace(recipe, data=(absent, *recipe.data)))
+    assert len(read) == 1
+    assert [record.getMessage() for record in caplog.records] == [f"{absent.path} is not there: left out"]
+
+
+def test_a_source_that_is_needed_and_not_there_is_an_error(recipe, tmp_path):
+    absent = DataSource(str(tmp_path / "absent.jsonl"))
+    with pytest.raises(ConfigError, match=r"absent\.jsonl: no such file, and the recipe needs it"):
+        read_sources(replace(recipe, data=(absent,)))
+
+
+def test_nothing_to_learn_from_is_an_error(recipe, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(ConfigError, match="name a file with --data"):
+        read_sources(replace(recipe, data=()), [tmp_path / "empty.jsonl"])
+
+
+def test_a_line_that_cannot_be_read_is_named(recipe, tmp_path):
+    (tmp_path / "bad.jsonl").write_text('{"text": "Fine."}\n{"text": "Not.", "sentiment": "sad"}\n')
+    with pytest.raises(InputError, match=r"bad\.jsonl:2: sentiment"):
+        read_sources(recipe, [tmp_path / "bad.jsonl"])
+
+
+def test_a_share_of_two_and_a_half_draws_each_example_twice_and_half_of_them_once_more(toy):
+    draw = drawing([source(toy, 2.5)], seed=0)
+    for epoch in range(3):
+        counts = Counter(lesson.example.id for lesson in draw(epoch))
+        assert sorted(counts.values()) == [2] * (len(toy) - len(toy) // 2) + [3] * (len(toy) // 2)
+
+
+def test_a_share_under_one_draws_other_examples_in_each_epoch_and_with_each_seed(toy):
+    def ids(seed, epoch):
+        return [lesson.example.id for lesson in drawing([source(toy, 0.25)], seed)(epoch)]
+
+    assert len(set(ids(0, 0))) == round(0.25 * len(toy))
+    assert ids(0, 0) == ids(0, 0)
+    assert set(ids(0, 0)) != set(ids(0, 1))
+    assert set(ids(0, 0)) != set(ids(1, 0))
+
+
+def test_sources_do_not_draw_alike(toy):
+    lessons = drawing([source(toy, 0.5), source(toy, 0.5)], seed=0)(0)
+    half = len(lessons) // 2
+    assert {x.example.id for x in lessons[:half]} != {x.example.id for x in lessons[half:]}
+
+
+def test_without_leaves_no_sentence_of_a_document_and_no_copy_of_a_text(toy):
+    copy = replace(toy[0], id="copy", document_id="elsewhere", text=toy[0].text.upper())
+    rest = source([*toy, copy], 1.0).without([from_labelled(toy[0])])
+    gone = {sentence.id for sentence in toy if sentence.document_id == toy[0].document_id} | {"copy"}
+    assert {example.id for example in rest.examples} == {sentence.id for sentence in toy} - gone
