@@ -35,6 +35,9 @@ bento: $(READY_DEV)
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w wheels .
 	$(BIN)/bentoml build
 
+story: $(READY)
+	$(BIN)/python tests/story.py
+
 $(READY): $(SETUP)
 	./setup.sh "$(PYTHON)" "$(VENV)" .
 	touch $@

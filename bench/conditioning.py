@@ -39,6 +39,7 @@ from stanceframe.training.train import new_network
 
 SHOWN = ("stance_macro_f1", "stance_macro_f1_mentioned", "f1_sacred_struggle", "f1_desperation", "holder_accuracy")
 TIMED = 512
+WAYS = ("markers", "unmarked", "queries", "single")
 
 
 class QueryNetwork(StanceframeNetwork):
@@ -145,14 +146,15 @@ def train_way(way: str, recipe: Recipe, base: Path, examples: Sequence[Example])
     return one_by_one(classifier) if way == "single" else together(classifier, marked=way != "unmarked")
 
 
-def milliseconds(score: Score, examples: Sequence[Example]) -> float:
-    """Median of three, a sentence, in fp32."""
-    took = []
+def milliseconds(scores: Sequence[Score], examples: Sequence[Example]) -> list[float]:
+    """Median of three rounds, a sentence, in fp32; in each round every way has its turn."""
+    took: list[list[float]] = [[] for _ in scores]
     for _ in range(3):
-        start = time.perf_counter()
-        score(examples)
-        took.append((time.perf_counter() - start) * 1000 / len(examples))
-    return statistics.median(took)
+        for way, score in enumerate(scores):
+            start = time.perf_counter()
+            score(examples)
+            took[way].append((time.perf_counter() - start) * 1000 / len(examples))
+    return [statistics.median(times) for times in took]
 
 
 def judge(score: Score, sentences: Sequence[LabelledSentence]) -> list[str]:
@@ -165,9 +167,9 @@ def judge(score: Score, sentences: Sequence[LabelledSentence]) -> list[str]:
 
 @click.command()
 @click.option("--judge", "judged", type=click.Path(path_type=Path, exists=True), help="Labelled sentences to judge by.")
-@click.option("--sentences", default=1000, show_default=True, help="How many to learn from.")
+@click.option("--sentences", default=1000, show_default=True, help="How many to learn from; 0 only times the ways.")
 @click.option("--epochs", type=int, help="Instead of the recipe's.")
-@click.option("--way", "ways", multiple=True, type=click.Choice(["markers", "unmarked", "queries", "single"]))
+@click.option("--way", "ways", multiple=True, type=click.Choice(WAYS))
 def main(judged: Path | None, sentences: int, epochs: int | None, ways: tuple[str, ...]) -> None:
     """Train and judge each way; prints a Markdown table."""
     recipe = read_recipe("student")
@@ -179,12 +181,14 @@ def main(judged: Path | None, sentences: int, epochs: int | None, ways: tuple[st
     rest = [from_labelled(s) for s in everything if fold_of(s.document_id or s.id, 5) != 0]
     chosen = [rest[i] for i in np.random.default_rng(recipe.seed).permutation(len(rest))[:sentences]]
     base = find_encoder(recipe.encoder)
+    chosen_ways = ways or WAYS
+    scores = [train_way(way, recipe, base, chosen) for way in chosen_ways]
+    costs = milliseconds(scores, [from_labelled(s) for s in held[:TIMED]])
+    sets = [("left-out fold", held), *([(judged.stem, list(read_labelled(judged)))] if judged else [])]
     click.echo(f"| way | ms a sentence | set | {' | '.join(SHOWN)} |")
     click.echo(f"| {' | '.join(['---'] * (len(SHOWN) + 3))} |")
-    for way in ways or ("markers", "unmarked", "queries", "single"):
-        score = train_way(way, recipe, base, chosen)
-        cost = milliseconds(score, [from_labelled(s) for s in held[:TIMED]])
-        for name, some in (("left-out fold", held), *([(judged.stem, list(read_labelled(judged)))] if judged else [])):
+    for way, score, cost in zip(chosen_ways, scores, costs, strict=True):
+        for name, some in sets:
             click.echo(f"| {way} | {cost:.1f} | {name} | {' | '.join(judge(score, some))} |")
 
 

@@ -4,10 +4,11 @@ import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from stanceframe.models.checkpoint import write_text
 from stanceframe.models.errors import InputError, LabelError
@@ -30,7 +31,7 @@ class RecordError(InputError):
 
 
 def text_id(text: str) -> str:
-    """Identity of a sentence that came without one: a hash of its text."""
+    """Identity of a sentence that came without one: 16 hexadecimal digits of its text's SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -39,36 +40,42 @@ def normalised(text: str) -> str:
     return re.sub(r"[\W_]+", " ", text.casefold()).strip()
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open a UTF-8 text file, unpacking `.gz`.
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers (from 1) and lines of a UTF-8 text file or `.gz` of one; blank lines are passed over.
 
     Raises:
-        InputError: the file cannot be opened.
+        InputError: the file cannot be read, or a line is no UTF-8; the message says `path:line`.
     """
+    number = 0
     try:
-        if path.suffix == ".gz":
-            return gzip.open(path, "rt", encoding="utf-8")
-        return path.open(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text.strip():
+                    yield number, text.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}:{number}: byte 0x{error.object[error.start]:02x} is no UTF-8: save the file as UTF-8"
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        place = f"{path}:{number + 1}" if number else path
+        raise InputError(f"{place}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers (from 1) and values of a JSONL file; empty lines are passed over.
+    """Line numbers (from 1) and values of a JSONL file; blank lines are passed over.
 
     Raises:
-        InputError: a line is no JSON or no UTF-8; the message says `path:line`.
+        InputError: the file cannot be read, or a line is no JSON or no UTF-8; the message says `path:line`.
     """
-    number = 0
-    with open_text(path) as file:
+    for number, line in read_lines(path):
         try:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, json.loads(line)
+            value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{number}: no JSON object: {error.msg} at column {error.colno}") from None
-        except (UnicodeDecodeError, OSError, EOFError) as error:
-            raise InputError(f"{path}:{number + 1}: cannot be read as UTF-8 text: {error}") from None
+            raise InputError(f"{path}:{number}: no JSON: {error.msg} at column {error.colno}") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}:{number}: JSON that cannot be read: {error}") from None
+        yield number, value
 
 
 def read_labelled(path: Path) -> Iterator[LabelledSentence]:
@@ -93,44 +100,30 @@ def parse_labelled(value: object) -> LabelledSentence:
     if not isinstance(value, Mapping):
         raise RecordError([f"a labelled sentence is a JSON object, not {type(value).__name__}"])
     record = _labels_of_scored(value)
-    errors: list[str] = []
+    errors = [f"{key!r}: half of a surrogate pair is no character" for key in record if not _is_unicode(key, record)]
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise RecordError(["text: required, a string that is not empty"])
+        errors.append("text: required, a string that is not empty")
     stance = _labels(record, "stance", Stance, errors)
     holder = _labels(record, "holder", Holder, errors)
     for target in holder:
         if target in stance and not stance[target].is_evaluation:
             errors.append(f"holder.{target}: nobody holds {stance[target]}; leave it out, or label favor or against")
     framing = _framing(record.get("framing"), errors)
-    sentiment = None
-    if record.get("sentiment") is not None:
-        try:
-            sentiment = parse_label(Sentiment, record["sentiment"], "sentiment")
-        except LabelError as error:
-            errors.append(str(error))
-    described: dict[str, str | None] = {}
-    for field in ("id", *OPTIONAL_TEXT):
-        entry = record.get(field)
-        if entry is not None and not isinstance(entry, str):
-            errors.append(f"{field}: a string, not {type(entry).__name__}")
-        described[field] = entry or None
-    metadata = record.get("metadata") or {}
-    if not isinstance(metadata, Mapping):
-        errors.append("metadata: a JSON object")
-        metadata = {}
+    sentiment = _label(Sentiment, record.get("sentiment"), "sentiment", errors)
+    described = {field: _description(record, field, errors) for field in ("id", *OPTIONAL_TEXT)}
+    metadata = _mapping(record, "metadata", "a JSON object", errors)
     if errors:
         raise RecordError(errors)
-    identity = described.pop("id") or text_id(text)
-    extra = {key: record[key] for key in record if key not in KNOWN}
+    assert isinstance(text, str)
     return LabelledSentence(
-        id=identity,
+        id=described.pop("id") or text_id(text),
         text=text,
         stance=stance,
         holder=holder,
         framing=framing,
         sentiment=sentiment,
-        metadata={**metadata, **extra},
+        metadata={**metadata, **{key: record[key] for key in record if key not in KNOWN}},
         **described,
     )
 
@@ -142,11 +135,13 @@ def _labels_of_scored(value: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(stance, Mapping) and any(isinstance(part, Mapping) for part in stance.values()):
         parts = {target: part for target, part in stance.items() if isinstance(part, Mapping)}
         record["stance"] = {**stance, **{target: part.get("label") for target, part in parts.items()}}
-        record["holder"] = {
+        held = {
             target: part["holder"]
             for target, part in parts.items()
             if part.get("holder") and part.get("label") in (Stance.FAVOR, Stance.AGAINST)
         }
+        given = record.get("holder")
+        record["holder"] = {**given, **held} if isinstance(given, Mapping) else given or held
     if isinstance(framing, Mapping):
         record["framing"] = framing.get("labels")
     if isinstance(sentiment, Mapping):
@@ -154,20 +149,52 @@ def _labels_of_scored(value: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
+def _is_unicode(key: str, record: Mapping[str, Any]) -> bool:
+    """Whether a key and its value can be written as UTF-8."""
+    try:
+        json.dumps({key: record[key]}, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _mapping(record: Mapping[str, Any], field: str, needed: str, errors: list[str]) -> Mapping[str, Any]:
+    value = record.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        errors.append(f"{field}: {needed}, not {type(value).__name__}")
+        return {}
+    return value
+
+
+def _description(record: Mapping[str, Any], field: str, errors: list[str]) -> str | None:
+    """A string, None where it is missing or empty."""
+    value = record.get(field)
+    if value is not None and not isinstance(value, str):
+        errors.append(f"{field}: a string, not {type(value).__name__}")
+    return value or None
+
+
+def _label(kind: type[Label], value: object, field: str, errors: list[str]) -> Label | None:
+    """A label; null is unlabelled."""
+    if value is None:
+        return None
+    try:
+        return parse_label(kind, value, field)
+    except LabelError as error:
+        errors.append(str(error))
+        return None
+
+
 def _labels(record: Mapping[str, Any], field: str, kind: type[Label], errors: list[str]) -> dict[Target, Label]:
     """A mapping from target to label; null values are unlabelled."""
-    values = record.get(field) or {}
-    if not isinstance(values, Mapping):
-        errors.append(f"{field}: a JSON object from target to label")
-        return {}
     labels = {}
-    for key, value in values.items():
-        try:
-            target = parse_label(Target, key, field)
-            if value is not None:
-                labels[target] = parse_label(kind, value, f"{field}.{target}")
-        except LabelError as error:
-            errors.append(str(error))
+    for key, value in _mapping(record, field, "a JSON object from target to label", errors).items():
+        target = _label(Target, key, field, errors)
+        label = _label(kind, value, f"{field}.{key}", errors)
+        if target is not None and label is not None:
+            labels[target] = label
     return labels
 
 
@@ -177,19 +204,21 @@ def _framing(value: object, errors: list[str]) -> frozenset[Frame] | None:
     if not isinstance(value, list):
         errors.append("framing: a list of frames; [] where none holds")
         return None
-    frames = set()
-    for i, frame in enumerate(value):
-        try:
-            frames.add(parse_label(Frame, frame, f"framing[{i}]"))
-        except LabelError as error:
-            errors.append(str(error))
-    return frozenset(frames)
+    frames = (_label(Frame, frame, f"framing[{i}]", errors) for i, frame in enumerate(value))
+    return frozenset(frame for frame in frames if frame is not None)
 
 
 def to_json(sentence: LabelledSentence) -> dict[str, Any]:
-    """The labelled sentence of the contract; what is unlabelled is left out."""
-    value: dict[str, Any] = {"id": sentence.id, "text": sentence.text, "stance": dict(sentence.stance)}
-    value["holder"] = dict(sentence.holder)
+    """The labelled sentence of the contract; `parse_labelled` reads the same sentence from it.
+
+    `stance` and `holder` are always there, with the targets that are labelled; all else only where it is known.
+    """
+    value: dict[str, Any] = {
+        "id": sentence.id,
+        "text": sentence.text,
+        "stance": dict(sentence.stance),
+        "holder": dict(sentence.holder),
+    }
     if sentence.framing is not None:
         value["framing"] = sorted(sentence.framing)
     if sentence.sentiment is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stanceframe.data.corpus import RecordError, open_text, parse_labelled, read_json_lines, read_labelled
+from stanceframe.data.corpus import RecordError, parse_labelled, read_json_lines, read_labelled, read_lines
 from stanceframe.models.errors import InputError
 from stanceframe.models.labels import TARGETS, Frame, Holder, Sentiment, Stance, Target, TargetText
 from stanceframe.models.types import LabelledSentence, Mention
@@ -99,7 +99,7 @@ def read_newsmtsc(path: Path) -> Iterator[Example]:
     """
     for number, value in read_json_lines(path):
         try:
-            text = value["sentence_normalized"] if "sentence_normalized" in value else value["sentence"]
+            text = str(value["sentence_normalized"] if "sentence_normalized" in value else value["sentence"])
             targets = [_newsmtsc_target(text, target) for target in value.get("targets", [value])]
             identity = str(value.get("primary_gid", f"{path.stem}-{number}"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -111,8 +111,8 @@ def read_newsmtsc(path: Path) -> Iterator[Example]:
 
 def _newsmtsc_target(text: str, value: Mapping[str, Any]) -> TargetLabels:
     start, end, mention = int(value["from"]), int(value["to"]), str(value["mention"])
-    if not 0 <= start < end <= len(text):
-        raise ValueError(f"from {start} and to {end} are no span of the sentence")
+    if not 0 <= start < end <= len(text) or text[start:end] != mention:
+        raise ValueError(f"the mention does not stand from {start} to {end}")
     return TargetLabels(Mention(TargetText(mention), (start, end)), POLARITY[int(value["polarity"])])
 
 
@@ -134,23 +134,22 @@ def read_dse(path: Path) -> Iterator[Example]:
     Raises:
         InputError: a line has not two bracketed entities or no known label; the message says `path:line`.
     """
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            cells = line.rstrip("\n").split("\t")
-            found = list(_BRACKETED.finditer(cells[0]))
-            if len(cells) != 4 or len(found) < 2 or cells[3] not in _DSE_LABELS:
-                raise InputError(f"{path}:{number}: no DSE line: it needs a sentence with [p] and [q], p, q and 0 to 4")
-            toward_p, toward_q = _DSE_LABELS[cells[3]]
-            spans = {name: match for match in reversed(found) if (name := match.group(1)) in cells[1:3]}
-            if toward_p is toward_q or len(spans) != 2:
-                continue
-            targets = [
-                TargetLabels(Mention(TargetText(name), _unbracketed(cells[0], spans[name])), stance, _holder(other))
-                for name, other, stance in ((cells[1], cells[2], toward_p), (cells[2], cells[1], toward_q))
-                if stance is not None
-            ]
-            identity = f"{path.stem}-{number}"
-            yield Example(id=identity, text=_BRACKETED.sub(r"\1", cells[0]), targets=targets, document_id=identity)
+    for number, line in read_lines(path):
+        cells = line.split("\t")
+        found = list(_BRACKETED.finditer(cells[0]))
+        if len(cells) != 4 or len(found) < 2 or cells[3] not in _DSE_LABELS:
+            raise InputError(f"{path}:{number}: no DSE line: it needs a sentence with [p] and [q], p, q and 0 to 4")
+        toward_p, toward_q = _DSE_LABELS[cells[3]]
+        spans = {name: match for match in reversed(found) if (name := match.group(1)) in cells[1:3]}
+        if toward_p is toward_q or len(spans) != 2:
+            continue
+        targets = [
+            TargetLabels(Mention(TargetText(name), _unbracketed(cells[0], spans[name])), stance, _holder(other))
+            for name, other, stance in ((cells[1], cells[2], toward_p), (cells[2], cells[1], toward_q))
+            if stance is not None
+        ]
+        identity = f"{path.stem}-{number}"
+        yield Example(id=identity, text=_BRACKETED.sub(r"\1", cells[0]), targets=targets, document_id=identity)
 
 
 def _unbracketed(marked: str, match: re.Match[str]) -> tuple[int, int]:
@@ -163,8 +162,8 @@ def _unbracketed(marked: str, match: re.Match[str]) -> tuple[int, int]:
 def _holder(name: str) -> Holder:
     """The codebook's holder for a named source of DSE."""
     for target in Target:
-        text = TARGETS[target]
-        if any(word.casefold() in name.casefold() for word in (text.name, *text.aliases) if len(word) > 3):
+        words = "|".join(map(re.escape, (TARGETS[target].name, *TARGETS[target].aliases)))
+        if re.search(rf"(?<!\w)(?:{words})(?!\w)", name):
             return Holder(target)
     return Holder.OTHER
 

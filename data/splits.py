@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 def _position(key: str, salt: str) -> float:
     """A number in [0, 1) that only the key and the salt decide."""
-    return int.from_bytes(hashlib.sha256(f"{salt}\0{key}".encode("utf-8", "surrogatepass")).digest()[:8]) / 2**64
+    return int.from_bytes(hashlib.sha256(f"{salt}\0{key}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
 
 
 def fold_of(document_id: str, folds: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stanceframe.models.errors import CheckpointError
 from stanceframe.models.labels import Frame, Target
 
 Array = NDArray[np.float64]
@@ -64,16 +65,23 @@ class Calibration:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Calibration":
-        """Read what `to_json` wrote."""
-        temperature = stored["temperature"]
-        return cls(
-            stance={target: float(temperature["stance"][target]) for target in Target},
-            framing={frame: Platt(**stored["framing"][frame]) for frame in Frame},
-            sentiment=float(temperature["sentiment"]),
-            frame_threshold={frame: float(stored["frame_threshold"][frame]) for frame in Frame},
-            abstain_below={target: float(stored["abstain_below"][target]) for target in Target},
-            fitted_on=str(stored["fitted_on"]),
-        )
+        """Read what `to_json` wrote.
+
+        Raises:
+            CheckpointError: a part is missing, or no number.
+        """
+        try:
+            temperature = stored["temperature"]
+            return cls(
+                stance={target: float(temperature["stance"][target]) for target in Target},
+                framing={frame: Platt(**stored["framing"][frame]) for frame in Frame},
+                sentiment=float(temperature["sentiment"]),
+                frame_threshold={frame: float(stored["frame_threshold"][frame]) for frame in Frame},
+                abstain_below={target: float(stored["abstain_below"][target]) for target in Target},
+                fitted_on=str(stored["fitted_on"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"calibration.json is damaged: {error!r}") from None
 
 
 def softmax(logits: Array) -> Array:

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,12 +44,14 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a checkpoint.
 
     Raises:
-        CheckpointError: it is not there, or no JSON.
+        CheckpointError: it is not there, cannot be read, or is no JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{path.parent} is no checkpoint: it has no {path.name}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
 
@@ -56,12 +59,15 @@ def read_json(path: Path) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step: written beside, flushed to disk, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -92,7 +98,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 class Checkpoint:
     """What a checkpoint says of itself.
 
-    `hash` identifies what it answers; `trained_on` is a list of `{"name", "sentences", "sha256"}`.
+    `hash` identifies what it answers; `trained_on` lists `{"name", "sentences", "share", "sha256"}`.
     """
 
     path: Path
@@ -125,7 +131,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path) -> "Checkpoint":
-        """Check a folder's files against its manifest.
+        """Check the files that decide what a checkpoint answers against its manifest; its card may be edited.
 
         Raises:
             CheckpointError: a file is missing, changed, or of labels that this version does not know.

@@ -30,6 +30,8 @@ from stanceframe.models.types import (
 TOKENS_IN_BATCH = 4096
 SCHEMA_MENTIONS = tuple(Mention(TARGETS[target]) for target in Target)
 _KEY_OF_TARGET = {text: target for target, text in TARGETS.items()}
+_ABSENT = list(Stance).index(Stance.ABSENT)
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +129,13 @@ class StanceClassifier:
         """
         stance = np.zeros((len(mentions), len(Stance)))
         holder = np.zeros((len(mentions), len(Holder)))
-        absent = list(Stance).index(Stance.ABSENT)
-        of_targets: dict[range, list[int]] = defaultdict(list)
-        for i, window in enumerate(windows):
-            of_targets[window.targets].append(i)
-        for targets, members in of_targets.items():
-            for column, target in enumerate(targets):
-                key = _KEY_OF_TARGET.get(mentions[target].target)
-                temperature = self.calibration.other_target if key is None else self.calibration.stance[key]
-                said = softmax(np.stack([logits[i]["stance"][column] for i in members]) / temperature)
-                held = softmax(np.stack([logits[i]["holder"][column] for i in members]))
-                weights = 1.0 - said[:, absent] + 1e-9
-                least_absent = said[:, absent].min()
-                mentioned = np.delete(said, absent, axis=1)
-                mentioned = (mentioned / mentioned.sum(axis=1, keepdims=True) * weights[:, None]).sum(0) / weights.sum()
-                stance[target] = np.insert(mentioned * (1.0 - least_absent), absent, least_absent)
-                holder[target] = (held * weights[:, None]).sum(0) / weights.sum()
+        for i, mention in enumerate(mentions):
+            key = _KEY_OF_TARGET.get(mention.target)
+            temperature = self.calibration.other_target if key is None else self.calibration.stance[key]
+            places = [(row, window.targets) for window, row in zip(windows, logits, strict=True) if i in window.targets]
+            said = softmax(np.stack([row["stance"][targets.index(i)] for row, targets in places]) / temperature)
+            held = softmax(np.stack([row["holder"][targets.index(i)] for row, targets in places]))
+            stance[i], holder[i] = _merge_target(said, held)
         frame_logits = np.stack([row["framing"] for row in logits]).max(axis=0)
         framing = np.array(
             [self.calibration.framing[frame].probability(frame_logits[i]) for i, frame in enumerate(Frame)]
@@ -156,6 +149,19 @@ class StanceClassifier:
             sentiment=(tone * sizes[:, None]).sum(0) / sizes.sum(),
             truncated=any(window.truncated for window in windows),
         )
+
+
+def _merge_target(said: Array, held: Array) -> tuple[Array, Array]:
+    """Stance (4,) and holder (5,) of one target from what W windows say of it: (W, 4) and (W, 5).
+
+    A window's P(favor), P(against) and P(neutral) sum to P(mentioned), its weight: so their plain sums over
+    the windows are already weighted.
+    """
+    weights = 1.0 - said[:, _ABSENT] + _TINY
+    least_absent = said[:, _ABSENT].min()
+    mentioned = np.delete(said, _ABSENT, axis=1).sum(axis=0)
+    shares = mentioned / max(mentioned.sum(), _TINY)
+    return np.insert(shares * (1.0 - least_absent), _ABSENT, least_absent), weights @ held / weights.sum()
 
 
 def decide(sentence: Sentence, scores: Scores, calibration: Calibration, model: str) -> Prediction:
@@ -193,14 +199,14 @@ def _decide_stance(stance: Array, holder: Array, abstain_below: float) -> Target
 
 def recalibrated(scores: Scores, calibration: Calibration) -> Scores:
     """Uncalibrated probabilities of the schema's targets, calibrated."""
-    tiny = 1e-12
     temperatures = np.array([calibration.stance[target] for target in Target])
-    odds = np.log(scores.framing.clip(tiny, 1 - tiny)) - np.log1p(-scores.framing.clip(tiny, 1 - tiny))
+    framing = scores.framing.clip(_TINY, 1 - _TINY)
+    odds = np.log(framing) - np.log1p(-framing)
     return replace(
         scores,
-        stance=softmax(np.log(scores.stance + tiny) / temperatures[:, None]),
+        stance=softmax(np.log(scores.stance + _TINY) / temperatures[:, None]),
         framing=np.array([calibration.framing[frame].probability(odds[i]) for i, frame in enumerate(Frame)]),
-        sentiment=softmax(np.log(scores.sentiment + tiny) / calibration.sentiment),
+        sentiment=softmax(np.log(scores.sentiment + _TINY) / calibration.sentiment),
     )
 
 
@@ -227,16 +233,22 @@ def _row(logits: Logits, row: int, targets: int) -> dict[str, Array]:
 
 
 def load_network(path: Path) -> tuple[StanceframeNetwork, Encoder]:
-    """Read network and tokenizer of a checkpoint, the weights in fp32."""
+    """Read network and tokenizer of a checkpoint, the weights in fp32.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another network.
+    """
     try:
         config = StanceframeConfig.from_dict(read_json(path / "config.json"))
         network = StanceframeNetwork(config)
         weights = {name: tensor.float() for name, tensor in load_file(path / "model.safetensors").items()}
         network.load_state_dict(weights)
         tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        return network, Encoder(tokenizer, config.max_length, config.encoder_config().pad_token_id)
+    except CheckpointError:
+        raise
+    except Exception as error:  # tokenizers raises nothing more special
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
-    return network, Encoder(tokenizer, config.max_length, config.encoder_config().pad_token_id)
 
 
 def save_checkpoint(

@@ -1,6 +1,7 @@
 """From sentences and the targets asked of them to the tensors of one forward pass."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from stanceframe.models.errors import ConfigError
 from stanceframe.models.labels import TargetText
 from stanceframe.models.network import MAX_TARGETS, Batch
 from stanceframe.models.types import Mention, Span
@@ -16,6 +18,10 @@ from stanceframe.models.types import Mention, Span
 CASE_SENSITIVE_UP_TO = 3
 MAX_WINDOWS = 32
 WINDOW_OVERLAP = 32
+CHARACTERS_A_TOKEN = 16
+"""Characters that are read for each token that the windows hold: far more than prose has, so that this
+only keeps a megabyte without a full stop from taking minutes to tokenise."""
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @lru_cache(maxsize=1024)
@@ -40,7 +46,8 @@ class Window:
     """One input of the network: up to `MAX_TARGETS` targets and a stretch of one sentence.
 
     `item` is the sentence's place in the call, `targets` the places of the window's targets in that
-    sentence's list. `names` are token offsets. `tokens` counts the stretch's own tokens.
+    sentence's list. `names` are token offsets; from `sentence_start` on stands the stretch and the separator
+    that closes it.
     """
 
     item: int
@@ -53,8 +60,18 @@ class Window:
 
     @property
     def tokens(self) -> int:
-        """How many tokens of the sentence the window holds."""
+        """How many tokens the stretch has, with its separator."""
         return len(self.input_ids) - self.sentence_start
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A sentence as far as it is read, its token ids and their character offsets; `cut` where it goes on."""
+
+    text: str
+    ids: Sequence[int]
+    offsets: Sequence[Span]
+    cut: bool
 
 
 class Encoder:
@@ -64,6 +81,9 @@ class Encoder:
         tokenizer: a fast tokenizer; its own truncation and padding are switched off.
         max_length: tokens of one input, names and separators included.
         pad_id: token id that fills short inputs.
+
+    Raises:
+        ConfigError: `max_length` is too short for the names and a window of a sentence.
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, pad_id: int) -> None:
@@ -72,38 +92,47 @@ class Encoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pad_id = pad_id
+        self._name_length = max_length // (2 * MAX_TARGETS)
+        if self._room(1 + MAX_TARGETS * (self._name_length + 1)) <= WINDOW_OVERLAP:
+            raise ConfigError(f"max_length {max_length} leaves no room for a sentence beside {MAX_TARGETS} names")
         self._first, self._separator = tokenizer.encode("").ids
         self._name_ids: dict[str, list[int]] = {}
 
     def windows(self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]) -> Iterator[Window]:
-        """Windows of every text, in order; a text with more targets than a pass takes has several."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        for item, (text, encoding, asked) in enumerate(zip(texts, encodings, mentions, strict=True)):
+        """Windows of every text, in order; a text with more targets than a pass takes has several.
+
+        Any text will do: half of a surrogate pair is read as an unknown character.
+        """
+        for item, (tokens, asked) in enumerate(zip(self._tokenised(texts), mentions, strict=True)):
             for first in range(0, max(len(asked), 1), MAX_TARGETS):
                 targets = range(first, min(first + MAX_TARGETS, len(asked)))
-                yield from self._sentence_windows(item, text, encoding.ids, encoding.offsets, targets, asked)
+                yield from self._sentence_windows(item, tokens, targets, asked)
+
+    def _tokenised(self, texts: Sequence[str]) -> Iterator[_Tokens]:
+        limit = CHARACTERS_A_TOKEN * MAX_WINDOWS * self.max_length
+        read = [_HALF_PAIR.sub("\ufffd", text[:limit]) for text in texts]
+        encodings = self.tokenizer.encode_batch(read, add_special_tokens=False)
+        for text, whole, encoding in zip(read, texts, encodings, strict=True):
+            yield _Tokens(text, encoding.ids, encoding.offsets, cut=len(whole) > limit)
+
+    def _room(self, head: int) -> int:
+        """Tokens left for a stretch of the sentence behind so many, and before the separator that closes it."""
+        return self.max_length - head - 1
 
     def _sentence_windows(
-        self,
-        item: int,
-        text: str,
-        ids: Sequence[int],
-        offsets: Sequence[Span],
-        targets: range,
-        asked: Sequence[Mention],
+        self, item: int, tokens: _Tokens, targets: range, asked: Sequence[Mention]
     ) -> Iterator[Window]:
         head, head_slots, names = self._names([asked[i].target for i in targets])
-        slots = _mark(text, offsets, [asked[i] for i in targets])
-        room = self.max_length - len(head) - 1
-        step = room - WINDOW_OVERLAP
-        starts = list(range(0, max(len(ids) - WINDOW_OVERLAP, 1), step))
-        truncated = len(starts) > MAX_WINDOWS
+        slots = _mark(tokens.text, tokens.offsets, [asked[i] for i in targets])
+        room = self._room(len(head))
+        starts = range(0, max(len(tokens.ids) - WINDOW_OVERLAP, 1), room - WINDOW_OVERLAP)
+        truncated = tokens.cut or len(starts) > MAX_WINDOWS
         for start in starts[:MAX_WINDOWS]:
             stretch = slice(start, start + room)
             yield Window(
                 item=item,
                 targets=targets,
-                input_ids=[*head, *ids[stretch], self._separator],
+                input_ids=[*head, *tokens.ids[stretch], self._separator],
                 slot_ids=[*head_slots, *slots[stretch], 0],
                 names=names,
                 sentence_start=len(head),
@@ -122,18 +151,19 @@ class Encoder:
 
     def _name(self, name: str) -> list[int]:
         """Token ids of a name, cut to the share of the input that a name may take."""
-        if name not in self._name_ids:
-            limit = self.max_length // (2 * MAX_TARGETS)
-            ids = self.tokenizer.encode(name, add_special_tokens=False).ids[:limit]
+        ids = self._name_ids.get(name)
+        if ids is None:
+            readable = _HALF_PAIR.sub("\ufffd", name)
+            ids = self.tokenizer.encode(readable, add_special_tokens=False).ids[: self._name_length]
             if len(self._name_ids) >= 1024:
                 self._name_ids.clear()
             self._name_ids[name] = ids
-        return self._name_ids[name]
+        return ids
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        """Pad windows to one batch."""
+        """Pad windows, of which there is at least one, to one batch."""
         size, length = len(windows), max(len(window.input_ids) for window in windows)
-        targets = max(1, *(len(window.names) for window in windows)) if windows else 1
+        targets = max(1, *(len(window.names) for window in windows))
         input_ids = np.full((size, length), self.pad_id, dtype=np.int64)
         slot_ids = np.zeros((size, length), dtype=np.int64)
         attention = np.zeros((size, length), dtype=np.int64)
@@ -157,12 +187,14 @@ class Encoder:
 
 
 def _mark(text: str, offsets: Sequence[Span], mentions: Sequence[Mention]) -> list[int]:
-    """Slot of each token: that of the first target whose mention it overlaps, else 0."""
+    """Slot of each token, whose offsets rise: that of the first target whose mention it overlaps, else 0."""
     slots = [0] * len(offsets)
+    ends = [end for _, end in offsets]
     for slot, mention in enumerate(mentions, start=1):
         spans = [mention.span] if mention.span is not None else find_mentions(text, mention.target)
         for start, end in spans:
-            for token, (token_start, token_end) in enumerate(offsets):
-                if token_start < end and start < token_end and not slots[token]:
-                    slots[token] = slot
+            for token in range(bisect_right(ends, start), len(offsets)):
+                if offsets[token][0] >= end:
+                    break
+                slots[token] = slots[token] or slot
     return slots

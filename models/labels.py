@@ -111,8 +111,8 @@ marks out of some examples, so that the network also finds the mentions that no 
 class LabelSchema:
     """Which label each output column stands for.
 
-    A checkpoint stores its schema; a schema of other labels or another order has another `fingerprint`,
-    and a checkpoint with one is refused rather than read wrongly.
+    A checkpoint stores its schema; a schema of another codebook, other labels or another order has another
+    `fingerprint`, and a checkpoint with one is refused rather than read wrongly.
     """
 
     version: str = "1.2"
@@ -123,7 +123,7 @@ class LabelSchema:
 
     @property
     def fingerprint(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of the labels in their order."""
+        """First 12 hexadecimal digits of the SHA-256 of the version and the labels in their order."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Batch:
     Shapes, for B inputs of at most L tokens and T targets:
         input_ids, attention_mask, slot_ids: (B, L) int64; slot 0 marks no target, slot t + 1 marks target t.
         name_mask: (B, T, L) bool, the tokens of each target's name.
-        sentence_mask: (B, L) bool, the tokens of the sentence.
+        sentence_mask: (B, L) bool, the tokens of the sentence and the separator that closes it.
     """
 
     input_ids: Tensor
@@ -89,7 +89,7 @@ class Logits:
 
 
 class AttentionPool(nn.Module):
-    """Weighted means of a sentence's states, one a query."""
+    """Weighted means of a sentence's states, one for each query."""
 
     def __init__(self, hidden: int, queries: int) -> None:
         super().__init__()

@@ -113,9 +113,12 @@ def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output
               help="What a fitted baseline learns from, instead of the recipe's labelled sentences.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2, 20),
               help="Cross-validate: fit the recipe or the baseline on the other folds of documents.")  # fmt: skip
-@click.option("--recipe", default="student", show_default=True, help="The recipe that --folds trains.")
+@click.option("--recipe", default="student", show_default=True,
+              help="What --folds trains, and whose sentences a baseline learns from.")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/folds"),
               show_default=True, help="Where --folds keeps its folds, to be taken up again.")  # fmt: skip
+@click.option("--record", "recorded", metavar="NAME",
+              help="Also keep the figures, by this name, in the metrics and the card of --model's folder.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.pass_obj
 @reports_errors
@@ -128,6 +131,7 @@ def evaluate(
     folds: int | None,
     recipe: str,
     work: Path,
+    recorded: str | None,
     as_json: bool,
 ) -> None:
     """Measure a checkpoint or a baseline on labelled sentences.
@@ -152,6 +156,8 @@ def evaluate(
         result = judge.folds(folds, work)
     else:
         result = judge.sentences()
+    if recorded:
+        judge.record(recorded, result)
     click.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_table())
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, time
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 import pyarrow
 import pyarrow.parquet
@@ -131,7 +131,7 @@ def _opened(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
     with source.path.open("rb") as raw:
         if source.path.suffix.lower() == ".gz":
             with gzip.open(raw) as file:
-                yield file, raw.tell
+                yield cast(IO[bytes], file), raw.tell
         else:
             yield raw, raw.tell
 

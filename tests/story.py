@@ -24,10 +24,10 @@ from typing import Any
 
 import click
 
-from stanceframe.data.corpus import SHIPPED, read_labelled, write_labelled
+from stanceframe.data.corpus import read_labelled, write_labelled
 from stanceframe.models.types import LabelledSentence
 
-LABELS = SHIPPED.parent / "stories" / "bynames.jsonl"
+LABELS = Path(__file__).resolve().parents[1] / "data" / "stories" / "bynames.jsonl"
 PROBES = (
     "The memo that reached Foggy Bottom on Thursday names three banks.",
     "A Polish minister accused the Lubyanka of setting fire to the depot.",

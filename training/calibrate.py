@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 MOST_ERRORS = 0.10
 DELTA = 0.10
+FIRST_TESTED = 100
 FEWEST = 30
 """With fewer labels a head keeps its uncalibrated probabilities, and no threshold is fitted."""
 
@@ -74,13 +75,15 @@ def controlled_threshold(confidence: Array, right: NDArray[np.bool_]) -> float:
     """The lowest confidence from which answers err in at most a tenth, with 90% certainty.
 
     Fixed-sequence testing of "Learn then Test" (Angelopoulos et al., 2021, arXiv 2110.01052): thresholds are
-    tested from the strictest down, by the exact binomial tail, until one fails; 1.0 where none passes.
+    tested from the strictest down, by the exact binomial tail, until one fails; 1.0 where none passes. The first
+    to be tested answers half of all, or `FIRST_TESTED`: of fewer answers a single error would end the sequence.
     """
     threshold = 1.0
+    enough = max(FEWEST, min(FIRST_TESTED, len(confidence) // 2))
     for candidate in np.linspace(0.99, 0.25, 75):
         answered = confidence >= candidate
         count = int(answered.sum())
-        if count < FEWEST:
+        if count < enough:
             continue
         if binom.cdf(int((~right[answered]).sum()), count, MOST_ERRORS) > DELTA:
             break

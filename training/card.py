@@ -1,11 +1,13 @@
 """The model card of a checkpoint, made from the run that made it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from stanceframe.models.calibration import Calibration
+from stanceframe.models.checkpoint import Checkpoint, read_json, write_json, write_text
 from stanceframe.models.labels import Frame, LabelSchema, Target
-from stanceframe.training.config import Recipe
-from stanceframe.training.lessons import Source
+from stanceframe.training.evaluate import SHOWN_IN_SLICES, Evaluation
 
 _CARD = """\
 # Stanceframe checkpoint
@@ -48,13 +50,23 @@ person. All are English.
 
 
 def model_card(
-    recipe: Recipe,
-    sources: Sequence[Source],
+    recipe: Mapping[str, Any],
+    trained_on: Sequence[Mapping[str, Any]],
+    base_encoder: str,
     calibration: Calibration,
     created: str,
-    measured: str = "Nothing yet: run `stanceframe evaluate`.",
+    measured: str = "Nothing yet: run `stanceframe evaluate FILE --model DIR --record NAME`.",
 ) -> str:
-    """The card as Markdown."""
+    """The card as Markdown.
+
+    Args:
+        recipe: `name` and `seed` at least.
+        trained_on: of each source `name`, `sentences` and `share`.
+        base_encoder: its name.
+        calibration: whose thresholds are told.
+        created: when.
+        measured: the part on what was measured.
+    """
     thresholds = [f"| frame {frame} holds | {calibration.frame_threshold[frame]:.2f} |" for frame in Frame]
     thresholds += [
         f"| stance toward {target} is answered | {calibration.abstain_below[target]:.2f} |" for target in Target
@@ -62,11 +74,55 @@ def model_card(
     return _CARD.format(
         codebook=LabelSchema().version,
         created=created,
-        recipe=recipe.name,
-        seed=recipe.seed,
-        encoder=recipe.encoder,
-        sources="\n".join(f"| {source.name} | {len(source.examples)} | {source.share:g} |" for source in sources),
+        recipe=recipe["name"],
+        seed=recipe["seed"],
+        encoder=base_encoder,
+        sources="\n".join(f"| {s['name']} | {s['sentences']} | {s['share']:g} |" for s in trained_on),
         fitted_on=calibration.fitted_on,
         thresholds="\n".join(thresholds),
         measured=measured,
     )
+
+
+def record(path: Path, name: str, evaluation: Evaluation) -> Checkpoint:
+    """Store what was measured of a checkpoint in its metrics and its card; what it answers stays the same.
+
+    Raises:
+        CheckpointError: the folder is no checkpoint, or is damaged.
+    """
+    checkpoint = Checkpoint.open(path)
+    evaluations = {**checkpoint.metrics.get("evaluations", {}), name: evaluation.to_json()}
+    metrics = {**checkpoint.metrics, "evaluations": evaluations}
+    card = model_card(
+        metrics["recipe"],
+        checkpoint.trained_on,
+        checkpoint.base_encoder,
+        Calibration.from_json(read_json(path / "calibration.json")),
+        checkpoint.created,
+        "\n\n".join(_measured(name, figures) for name, figures in evaluations.items()),
+    )
+    write_json(path / "metrics.json", metrics)
+    write_text(path / "README.md", card)
+    trained_on = [dict(source) for source in checkpoint.trained_on]
+    return Checkpoint.seal(
+        path, created=checkpoint.created, trained_on=trained_on, base_encoder=checkpoint.base_encoder
+    )
+
+
+def _measured(name: str, figures: Mapping[str, Any]) -> str:
+    """One set's figures as a table, and the main ones by kind of publisher."""
+    rows = [
+        f"| {figure} | {of['value']:.3f} | {of['low']:.3f} to {of['high']:.3f} |"
+        for figure, of in figures.items()
+        if isinstance(of, Mapping) and of.get("value") is not None
+    ]
+    lines = [f"On `{name}` ({figures['n']} sentences; 95% from 1,000 resamples of documents):", ""]
+    lines += ["| figure | value | 95% interval |", "| --- | --- | --- |", *rows]
+    slices = figures["slices"]["publisher_kind"]
+    if slices:
+        lines += ["", f"| publisher kind | n | {' | '.join(SHOWN_IN_SLICES)} |"]
+        lines += ["| --- " * (len(SHOWN_IN_SLICES) + 2) + "|"]
+        for kind, of in slices.items():
+            cells = ("–" if of[key]["value"] is None else f"{of[key]['value']:.3f}" for key in SHOWN_IN_SLICES)
+            lines.append(f"| {kind} | {of['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -35,18 +35,19 @@ class Evaluation:
     """What was measured.
 
     `figures` maps each figure to `(value, low, high)`, the interval at 95%; `slices` has the same for each
-    kind of publisher, with its number of sentences.
+    kind of publisher, with its number of sentences. `count` is of what was judged: sentences or mentions.
     """
 
     model: str
-    sentences: int
+    count: int
     figures: dict[str, tuple[float, float, float]]
     slices: dict[str, tuple[int, dict[str, tuple[float, float, float]]]]
     missing: list[str]
+    unit: str = "sentences"
 
     def to_json(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints; a figure that nothing decides is null."""
-        value: dict[str, Any] = {"model": self.model, "n": self.sentences, **_as_json(self.figures)}
+        value: dict[str, Any] = {"model": self.model, "n": self.count, **_as_json(self.figures)}
         value["missing"] = self.missing
         value["slices"] = {
             "publisher_kind": {kind: {"n": n, **_as_json(figures)} for kind, (n, figures) in self.slices.items()}
@@ -61,7 +62,7 @@ class Evaluation:
             for name, (value, low, high) in self.figures.items()
             if not np.isnan(value)
         ]
-        lines = [f"{self.model} on {self.sentences} sentences", "", *_aligned(rows)]
+        lines = [f"{self.model} on {self.count} {self.unit}", "", *_aligned(rows)]
         if self.missing:
             lines += ["", f"without gold, and left out: {', '.join(self.missing)}"]
         if self.slices:
@@ -130,7 +131,7 @@ def compare(sentences: Sequence[LabelledSentence], said: Predicted, model: str) 
         slices[kind] = (len(rows), _with_intervals(labels.rows(rows), said.rows(rows), groups[rows]))
     return Evaluation(
         model=model,
-        sentences=len(sentences),
+        count=len(sentences),
         figures=_with_intervals(labels, said, groups),
         slices=slices,
         missing=missing_classes(labels),
@@ -215,4 +216,4 @@ def evaluate_mentions(examples: Sequence[Example], classifier: StanceClassifier)
     draws = bootstrap_groups(groups, DRAWS, SEED)
     everything = intervals(figures(np.arange(len(labels))), (figures(index) for index in draws))
     missing = [f"stance.{stance}" for i, stance in enumerate(stances[:ABSENT]) if i not in labels]
-    return Evaluation(classifier.tag, len(labels), everything, {}, missing)
+    return Evaluation(classifier.tag, len(labels), everything, {}, missing, "mentions")

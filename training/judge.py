@@ -13,6 +13,7 @@ from stanceframe.models.errors import InputError
 from stanceframe.models.types import Classifier, LabelledSentence, Prediction, Sentence
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline, ZeroShotBaseline
 from stanceframe.training.calibrate import calibrate
+from stanceframe.training.card import record
 from stanceframe.training.config import read_recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import Evaluation, compare, evaluate, evaluate_mentions, predicted
@@ -64,6 +65,16 @@ class Judge:
             raise InputError(f"{self.model} knows only the schema's targets: name a checkpoint with --format newsmtsc")
         classifier = StanceClassifier.from_pretrained(resolve(self.model))
         return evaluate_mentions([example for file in self.files for example in read_newsmtsc(file)], classifier)
+
+    def record(self, name: str, evaluation: Evaluation) -> None:
+        """Keep what was measured in the checkpoint's metrics and card.
+
+        Raises:
+            InputError: what was judged is no folder of a checkpoint.
+        """
+        if self.model is None or not Path(self.model).is_dir():
+            raise InputError("--record keeps figures in a checkpoint's folder: name it with --model")
+        record(Path(self.model), name, evaluation)
 
     def folds(self, count: int, work: Path) -> Evaluation:
         """Cross-validate over the files: each document is judged by what never saw it.
@@ -118,7 +129,10 @@ class Judge:
             return ZeroShotBaseline()
         if self.model not in FITTED:
             raise InputError(f"{self.model} is no baseline: there are {', '.join([*FITTED, ZeroShotBaseline.tag])}")
-        return FITTED[self.model](unseen(self._training(), judged))
+        training = unseen(self._training(), judged)
+        if not training:
+            raise InputError(f"there is nothing to fit {self.model} on: name other labelled sentences with --train")
+        return FITTED[self.model](training)
 
     def _training(self) -> list[LabelledSentence]:
         """What a baseline may be fitted on."""

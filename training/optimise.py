@@ -122,7 +122,7 @@ class _Run:
                 "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
-                "random": torch.get_rng_state(),
+                "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
                 "done": self.done,
                 "losses": self.losses,
                 "summed": self.summed,
@@ -142,7 +142,9 @@ class _Run:
         self.schedule.load_state_dict(state["schedule"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        torch.set_rng_state(state["random"].cpu())
+        here, *on_devices = [random.cpu() for random in state["random"]]
+        torch.set_rng_state(here)
+        torch.cuda.set_rng_state_all(on_devices)
         self.done, self.losses, self.summed = state["done"], state["losses"], state["summed"]
         log.info("taking up %s at step %d of %d", path, self.done, self.total)
 
@@ -169,9 +171,10 @@ def optimise(
     Args:
         network: what is trained.
         encoder: makes its inputs.
-        draw: the lessons of an epoch, by its number; the same number gives the same lessons.
+        draw: the lessons of an epoch, by its number; the same number gives the same lessons, each as many.
         recipe: the settings.
-        state_file: where the run's state is kept; an earlier state of the same run there is taken up.
+        state_file: where the run's state is kept; an earlier state there, of the same recipe and as many steps,
+            is taken up. Whether the lessons are the same is for the caller to know.
         save_every: steps between two saved states.
         quiet: no progress bar.
 
@@ -304,7 +307,6 @@ def _gold(lessons: Sequence[Lesson], targets: int) -> Gold:
 
 def loss_of(logits: Logits, gold: Gold, recipe: Recipe) -> Tensor:
     """Weighted sum of the heads' losses, each a mean over what is labelled; a head without labels adds 0."""
-    weight = torch.tensor(recipe.frame_weight)
     stance, holder, framing, sentiment = (
         part.float() for part in (logits.stance, logits.holder, logits.framing, logits.sentiment)
     )
@@ -316,7 +318,10 @@ def loss_of(logits: Logits, gold: Gold, recipe: Recipe) -> Tensor:
         + recipe.framing_loss
         * _mean(
             functional.binary_cross_entropy_with_logits(
-                framing[known], gold.framing[known], pos_weight=weight, reduction="none"
+                framing[known],
+                gold.framing[known],
+                pos_weight=framing.new_tensor(recipe.frame_weight),
+                reduction="none",
             )
         )
     )

@@ -142,7 +142,7 @@ def origin(checkpoint: Checkpoint) -> str:
 
 def figures(checkpoint: Checkpoint) -> str:
     """The figure that a list shows: the stance macro-F1 on the frozen test, where it was measured."""
-    figure = checkpoint.metrics.get("test", checkpoint.metrics).get("stance_macro_f1")
+    figure = checkpoint.metrics.get("evaluations", {}).get("frozen test", {}).get("stance_macro_f1")
     return f"stance macro-F1 {figure['value']:.3f}" if figure else "not measured"
 
 

@@ -136,8 +136,8 @@ def _promote(
     assert decision is not None
     created = now()
     evaluations = {
-        "test": evaluate(frozen, candidate.classifier),
-        "held_out_new_labels": evaluate(outcome.lot.judge, candidate.classifier),
+        "frozen test": evaluate(frozen, candidate.classifier),
+        "held-out new labels": evaluate(outcome.lot.judge, candidate.classifier),
     }
     metrics: dict[str, Any] = {
         "recipe": asdict(replace(candidate.recipe, data=())),
@@ -151,7 +151,7 @@ def _promote(
             "held_out_new_labels": decision.new.to_json(),
             "reason": decision.reason(),
         },
-        **{name: evaluation.to_json() for name, evaluation in evaluations.items()},
+        "evaluations": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
     }
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(
@@ -187,8 +187,9 @@ def _card(
         *(f"```\n{evaluation.to_table()}\n```" for evaluation in evaluations.values()),
     ]
     return model_card(
-        replace(candidate.recipe, encoder=incumbent.base_encoder),
-        candidate.sources,
+        asdict(candidate.recipe),
+        [source.to_json() for source in candidate.sources],
+        incumbent.base_encoder,
         candidate.classifier.calibration,
         created,
         "\n\n".join(measured),

@@ -30,7 +30,7 @@ from stanceframe.models.engines import TorchEngine
 from stanceframe.models.errors import CheckpointError, ConfigError, EncoderNotFoundError
 from stanceframe.models.network import StanceframeConfig, StanceframeNetwork
 from stanceframe.training.calibrate import calibrate
-from stanceframe.training.card import model_card
+from stanceframe.training.card import model_card, record
 from stanceframe.training.config import Recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import evaluate
@@ -68,22 +68,22 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
     log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
     state = work / f"whole-{_identity(recipe, sources)}.state"
     losses = optimise(network, encoder, drawing(sources, recipe.seed), recipe, state_file=state, quiet=quiet)
-    network.half().float()  # What is measured is what is stored.
-    classifier = StanceClassifier(TorchEngine(network), encoder, calibration, f"recipe:{recipe.name}")
-    test = evaluate(list(read_labelled(FROZEN_TEST)), classifier)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    metrics = {"recipe": asdict(replace(recipe, data=())), "losses": losses, "test": test.to_json()}
-    checkpoint = save_checkpoint(
+    settings = asdict(replace(recipe, data=()))
+    trained_on = [source.to_json() for source in sources]
+    save_checkpoint(
         output,
         network,
         encoder,
         calibration,
         created=created,
-        trained_on=[source.to_json() for source in sources],
+        trained_on=trained_on,
         base_encoder=recipe.encoder,
-        metrics=metrics,
-        card=model_card(recipe, sources, calibration, created, f"On the frozen test:\n\n```\n{test.to_table()}\n```"),
+        metrics={"recipe": settings, "losses": losses},
+        card=model_card(settings, trained_on, recipe.encoder, calibration, created),
     )
+    test = evaluate(list(read_labelled(FROZEN_TEST)), StanceClassifier.from_pretrained(output))
+    checkpoint = record(output, "frozen test", test)
     shutil.rmtree(work, ignore_errors=True)
     return checkpoint
 

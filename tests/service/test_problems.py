@@ -121,6 +121,7 @@ def test_a_failure_is_a_500_and_its_message_is_in_no_log_and_no_answer(client, c
 
 def test_no_text_of_a_request_is_in_a_log(client, caplog):
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="bentoml")  # the command line, where a test ran it in this process, quiets it
     for body in ({"sentences": [SECRET]}, {"sentences": [SECRET, 3]}, {SECRET: 1}, {"sentences": [f"{SECRET}\ud800"]}):
         client.post("/predict", content=json.dumps(body), headers=JSON)
     client.post("/analyze", json={"documents": [{"id": SECRET, "text": f"{SECRET} is far. Kim is here."}]})

@@ -71,7 +71,7 @@ def base(new_tiny, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe(base, toy_file) -> Recipe:
     """A recipe that begins to learn the toy world in a fraction of a second; 30 epochs are enough for all of it."""
     return Recipe(

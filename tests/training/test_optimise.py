@@ -40,7 +40,7 @@ def untrained(recipe, base):
     return StanceClassifier(TorchEngine(network), encoder, Calibration())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def learned(recipe, base, lessons):
     """A classifier that knows the toy world, and how its loss fell."""
     classifier = untrained(recipe, base)

@@ -116,7 +116,7 @@ def test_a_promoted_checkpoint_says_where_it_comes_from(incumbent, installation)
     kept = candidate.metrics["retraining"]
     assert kept["incumbent"] == incumbent.tag
     assert kept["frozen_test"]["low"] == outcome.decision.frozen.low
-    assert candidate.metrics["test"]["n"] == len(OLD[120:])
+    assert candidate.metrics["evaluations"]["frozen test"]["n"] == len(OLD[120:])
     card = (candidate.path / "README.md").read_text()
     assert incumbent.tag in card
     assert str(outcome.decision.new) in card
