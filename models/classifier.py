@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copymode
 from typing import Any
 
 import numpy as np
@@ -270,6 +271,7 @@ def save_checkpoint(
             name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in network.state_dict().items()
         }
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        copymode(folder / "config.json", folder / "model.safetensors")  # safetensors lets only the owner read it
         encoder.tokenizer.save(str(folder / "tokenizer.json"))
         write_json(folder / "schema.json", LabelSchema().to_json())
         write_json(folder / "calibration.json", calibration.to_json())

@@ -201,6 +201,7 @@ def test_a_pair_that_is_not_marked_twice_is_left_out(tmp_path):
         ("Kim Jong Un", Holder.NORTH_KOREA),
         ("NATO", Holder.OTHER),
         ("us", Holder.OTHER),
+        ("McTrump", Holder.OTHER),
         ("National Association for the Advancement", Holder.OTHER),
     ],
 )

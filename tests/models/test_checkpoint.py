@@ -285,6 +285,7 @@ def test_a_save_takes_the_place_of_the_old_checkpoint(copy, save, new_tiny):
     assert not (copy / "old.txt").exists()
     assert [file.name for file in copy.parent.iterdir()] == ["copy"]
     assert copy.stat().st_mode & 0o777 == 0o755
+    assert len({file.stat().st_mode for file in copy.iterdir()}) == 1
 
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path):

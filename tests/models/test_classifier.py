@@ -134,11 +134,35 @@ def test_the_batching_changes_nothing(tiny):
 def test_the_batching_changes_next_to_nothing_in_bf16(tiny):
     rough = StanceClassifier(TorchEngine(tiny.engine.network, "bf16"), tiny.encoder, tiny.calibration)
     together, alone = score(rough, TEXTS), [score(rough, [text])[0] for text in TEXTS]
-    assert difference(together, alone) < 5e-3
-    for one, other in zip(together, alone, strict=True):
-        for a, b in zip(one.stance, other.stance, strict=True):
-            first, second = sorted(a)[-1:-3:-1]
-            assert first - second < 1e-2 or a.argmax() == b.argmax()
+    assert difference(together, alone) < 2e-2  # random weights: trained ones are held to 5e-3 below
+    assert labels_agree(together, alone, tie=4e-2)
+
+
+def labels_agree(one, other, tie):
+    """Whether the most probable stances are the same, wherever the two most probable are further apart than a tie."""
+    pairs = [pair for a, b in zip(one, other, strict=True) for pair in zip(a.stance, b.stance, strict=True)]
+    clear = [(a, b) for a, b in pairs if np.diff(np.sort(a)[-2:]) > tie]
+    assert len(clear) > len(pairs) / 2
+    return all(a.argmax() == b.argmax() for a, b in clear)
+
+
+NEWS = [
+    "Kim praised Putin.",
+    "The Kremlin said that its spokesman would answer questions on Friday.",
+    "Washington accused Pyongyang of shipping shells to Moscow in breach of sanctions, and both denied it.",
+    "Russia's holy war for its sovereignty will surely be won, the leader in Pyongyang told his cheering officers.",
+    "",
+    "Starved of cash and friends, the regime sold whatever the Russian army would take.",
+    " ".join(["The delegation met officials of the Russian ministry, and the talks, held in Pyongyang, went on."] * 15),
+]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 5e-3)])
+def test_the_batching_changes_nothing_of_what_the_shipped_checkpoint_says(shipped, precision, tolerance):
+    classifier = StanceClassifier(TorchEngine(shipped.engine.network, precision), shipped.encoder, shipped.calibration)
+    together, alone = score(classifier, NEWS), [score(classifier, [text])[0] for text in NEWS]
+    assert difference(together, alone) < tolerance
+    assert labels_agree(together, alone, tie=2 * tolerance)
 
 
 def test_the_same_call_again_says_the_same(tiny):

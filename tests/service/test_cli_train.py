@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 
 from stanceframe.data.corpus import SHIPPED, read_labelled, write_labelled
 from stanceframe.models.checkpoint import Checkpoint
-from stanceframe.models.classifier import StanceClassifier
 from stanceframe.models.labels import Stance, Target
 from stanceframe.service.cli import main
 from stanceframe.training import train as module
@@ -56,12 +55,14 @@ def fails(result, status, message):
 
 
 def test_train_writes_a_checkpoint_and_prints_its_tag(recipe, folder):
-    result = run("train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "runs/student")
-    assert result.exit_code == 0, result.output
+    command = [*COMMAND, "train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "runs/student"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     checkpoint = Checkpoint.open(folder / "runs" / "student")
-    assert result.stdout == f"{checkpoint.tag}\n"
+    assert done.stdout == f"{checkpoint.tag}\n"
+    assert "epoch 1 of 1" in done.stderr and "training on 60 of labels.jsonl" in done.stderr
+    assert "step" not in done.stderr, "no bar where standard error is no terminal"
     assert [(source["name"], source["sentences"]) for source in checkpoint.trained_on] == [("labels.jsonl", 60)]
-    assert StanceClassifier.from_pretrained(checkpoint.path).tag == checkpoint.tag
+
     judged = run("evaluate", "judged.jsonl", "--model", "runs/student", "--record", "mine", "--json")
     assert judged.exit_code == 0 and json.loads(judged.stdout)["model"] == checkpoint.tag
     recorded = Checkpoint.open(checkpoint.path)
@@ -71,19 +72,11 @@ def test_train_writes_a_checkpoint_and_prints_its_tag(recipe, folder):
     assert "On `mine` (30 sentences" in (checkpoint.path / "README.md").read_text()
 
 
-def test_quiet_says_nothing_and_the_result_is_the_same(recipe, folder):
-    shown = subprocess.run(
-        [*COMMAND, "train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "loud"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    quiet = subprocess.run(
-        [*COMMAND, "--quiet", "train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "quiet"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "epoch 1 of 1" in shown.stderr and "labels.jsonl" in shown.stderr
-    assert "step" not in shown.stderr, "no bar where standard error is no terminal"
-    assert quiet.stderr == ""
-    assert quiet.stdout == shown.stdout
+def test_quiet_prints_the_tag_alone(recipe, folder):
+    command = [*COMMAND, "--quiet", "train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout == f"{Checkpoint.open(folder / 'out').tag}\n"
 
 
 def test_train_refuses_what_it_cannot_use(recipe, folder):
@@ -102,6 +95,7 @@ def test_train_refuses_what_it_cannot_use(recipe, folder):
 
 def test_a_run_that_was_cut_is_taken_up_by_the_same_command(recipe, folder, monkeypatch):
     command = ("train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "out")
+    monkeypatch.setattr(module, "FROZEN_TEST", folder / "judged.jsonl")
     optimise = module.optimise
     begun = []
 

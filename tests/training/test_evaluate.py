@@ -12,9 +12,10 @@ from stanceframe.data.splits import fold_of
 from stanceframe.models.errors import CheckpointError, InputError
 from stanceframe.models.labels import Frame, Sentiment, Stance, Target, TargetText
 from stanceframe.models.types import LabelledSentence, Mention, Sentence
+from stanceframe.training import evaluate as module_of_evaluate
 from stanceframe.training import judge as module
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline
-from stanceframe.training.evaluate import DRAWS, compare, evaluate, evaluate_mentions, gold, intervals, predicted
+from stanceframe.training.evaluate import compare, evaluate, evaluate_mentions, gold, intervals, predicted
 from stanceframe.training.judge import Judge, unseen
 
 FIGURES = {
@@ -30,6 +31,15 @@ FIGURES = {
     "answered_accuracy",
 }
 """The contract's, all of them."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws():
+    """A fifth of the resamples, to be quick: how many there are is said here alone."""
+    assert module_of_evaluate.DRAWS == 1000, "the contract's"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module_of_evaluate, "DRAWS", 200)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -281,4 +291,3 @@ def test_what_is_no_model_is_said_so(toy_file, tmp_path):
         Judge([toy_file], model="baseline:zero-shot").folds(3, tmp_path)
     with pytest.raises(CheckpointError):
         Judge([toy_file], model=str(tmp_path)).sentences()
-    assert DRAWS == 1000
