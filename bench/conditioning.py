@@ -184,6 +184,10 @@ def main(judged: Path | None, sentences: int, epochs: int | None, ways: tuple[st
     chosen_ways = ways or WAYS
     scores = [train_way(way, recipe, base, chosen) for way in chosen_ways]
     costs = milliseconds(scores, [from_labelled(s) for s in held[:TIMED]])
+    if not sentences:
+        for way, cost in zip(chosen_ways, costs, strict=True):
+            click.echo(f"{way}: {cost:.1f} ms a sentence")
+        return
     sets = [("left-out fold", held), *([(judged.stem, list(read_labelled(judged)))] if judged else [])]
     click.echo(f"| way | ms a sentence | set | {' | '.join(SHOWN)} |")
     click.echo(f"| {' | '.join(['---'] * (len(SHOWN) + 3))} |")
