@@ -76,7 +76,7 @@ def controlled_threshold(confidence: Array, right: NDArray[np.bool_]) -> float:
 
     Fixed-sequence testing of "Learn then Test" (Angelopoulos et al., 2021, arXiv 2110.01052): thresholds are
     tested from the strictest down, by the exact binomial tail, until one fails; 1.0 where none passes. The first
-    to be tested answers half of all, or `FIRST_TESTED`: of fewer answers a single error would end the sequence.
+    to be tested answers half of all, or `FIRST_TESTED`: of fewer answers an error or two would end the sequence.
     """
     threshold = 1.0
     enough = max(FEWEST, min(FIRST_TESTED, len(confidence) // 2))

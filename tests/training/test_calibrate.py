@@ -75,10 +75,10 @@ def test_the_extremes_of_the_threshold():
     assert controlled_threshold(confidence[: FEWEST - 1], np.ones(FEWEST - 1, dtype=bool)) == 1.0
 
 
-def test_a_single_error_among_the_surest_does_not_silence_the_rest():
+def test_two_errors_among_the_surest_do_not_silence_the_rest():
     confidence = np.linspace(0.5, 1.0, 1000)
     right = np.ones(1000, dtype=bool)
-    right[-1] = False
+    right[-2:] = False
     assert controlled_threshold(confidence, right) == 0.25
 
 

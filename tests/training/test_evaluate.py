@@ -15,6 +15,7 @@ from stanceframe.models.types import LabelledSentence, Mention, Sentence
 from stanceframe.training import evaluate as module_of_evaluate
 from stanceframe.training import judge as module
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline
+from stanceframe.training.calibrate import calibrate
 from stanceframe.training.evaluate import compare, evaluate, evaluate_mentions, gold, intervals, predicted
 from stanceframe.training.judge import Judge, unseen
 
@@ -271,8 +272,16 @@ def test_a_network_is_cross_validated_over_documents(recipe, toy, toy_file, tmp_
         f'encoder = "{recipe.encoder}"\nepochs = 1\nbatch_size = 8\nlearning_rate = 5e-3\nmax_length = 96\n'
         f'[[data]]\npath = "{toy_file}"\n'
     )
+    fitted_on = []
+
+    def spy(examples, scores, origin):
+        fitted_on.append({example.id for example in examples})
+        return calibrate(examples, scores, origin)
+
+    monkeypatch.setattr(module, "calibrate", spy)
     judge = Judge([toy_file], recipe=str(path), quiet=True)
     judged = judge.folds(2, tmp_path / "work")
+    assert fitted_on == [{s.id for s in toy if fold_of(s.document_id, 2) != fold} for fold in (0, 1)]
     assert judged.count == len(toy) and judged.model == f"recipe:{path}, 2 folds"
     assert set(judged.figures) == FIGURES
     assert len(list((tmp_path / "work").glob("*.npz"))) == 2
