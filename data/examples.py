@@ -27,7 +27,10 @@ class TargetLabels:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with any number of targets; framing and sentiment None are unlabelled."""
+    """A text with any number of targets; framing and sentiment None are unlabelled.
+
+    `issue` is publisher and date, the `document_id` of a sentence whose own document is unknown.
+    """
 
     id: str
     text: str
@@ -35,6 +38,7 @@ class Example:
     framing: frozenset[Frame] | None = None
     sentiment: Sentiment | None = None
     document_id: str | None = None
+    issue: str | None = None
 
 
 def from_labelled(sentence: LabelledSentence) -> Example:
@@ -48,7 +52,8 @@ def from_labelled(sentence: LabelledSentence) -> Example:
         ],
         framing=sentence.framing,
         sentiment=sentence.sentiment,
-        document_id=sentence.document_id or sentence.id,
+        document_id=sentence.document_id or sentence.issue or sentence.id,
+        issue=sentence.issue,
     )
 
 

@@ -47,6 +47,16 @@ class LabelledSentence:
     annotator: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def issue(self) -> str | None:
+        """Publisher and date, which stand for the document where a sentence's own is unknown."""
+        return f"{self.publisher}, {self.date}" if self.publisher and self.date else None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether anything at all is labelled."""
+        return bool(self.stance) or self.framing is not None or self.sentiment is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Mention:
@@ -89,8 +99,28 @@ class SentimentScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """A word that moved a label: the probability of what is said of `label` falls by `weight` without it.
+
+    `start` and `end` are character offsets in the document's text.
+    """
+
+    label: Target | Frame
+    start: int
+    end: int
+    weight: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's object."""
+        return {"for": self.label, "start": self.start, "end": self.end, "weight": self.weight}
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """Everything that is said of one sentence; `model` is the tag of the checkpoint that said it."""
+    """Everything that is said of one sentence; `model` is the tag of the checkpoint that said it.
+
+    `evidence` is None where it was not asked for.
+    """
 
     sentence: Sentence
     stance: Mapping[Target, TargetStance]
@@ -98,6 +128,7 @@ class Prediction:
     sentiment: SentimentScore
     truncated: bool
     model: str
+    evidence: tuple[Evidence, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The scored sentence of the contract: the same object in HTTP answers and in `score`'s rows."""
@@ -129,6 +160,7 @@ class Prediction:
             },
             "truncated": self.truncated,
             "model": self.model,
+            **({} if self.evidence is None else {"evidence": [word.to_json() for word in self.evidence]}),
         }
 
 

@@ -87,24 +87,24 @@ class Stanceframe:
 
     def __init__(self) -> None:
         from stanceframe.models.classifier import StanceClassifier  # noqa: PLC0415 - only the worker needs torch
+        from stanceframe.models.evidence import Explaining  # noqa: PLC0415
 
         self.settings = Settings.from_environment()
         classifier = StanceClassifier.from_pretrained(resolve(self.settings.model))
         assert classifier.checkpoint is not None
         self.checkpoint = classifier.checkpoint
-        self.labeller = Labeller(classifier, self.settings)
+        self.labeller = Labeller(classifier, Explaining(classifier), self.settings)
 
     @api.post("/predict", responses={200: {"model": PredictAnswer}, **REFUSALS})
     async def predict(self, body: PredictRequest) -> Response:
         """Label sentences, one by one."""
         longest = self.settings.max_sentence_characters
-        _refuse_more("sentences", len(body.sentences), self.settings.max_sentences)
+        _refuse_more("sentences", len(body.sentences), self._most_sentences(body))
         for i, text in enumerate(body.sentences):
             _refuse_more(f"sentences[{i}]", len(text), longest, "characters")
         with self.labeller.admitted():
-            predictions = await self.labeller.label(
-                [Sentence(text, sentence_index=i) for i, text in enumerate(body.sentences)]
-            )
+            sentences = [Sentence(text, sentence_index=i) for i, text in enumerate(body.sentences)]
+            predictions = await self.labeller.label(sentences, evidence=body.evidence)
         return self._answer("sentences", [prediction.to_json() for prediction in predictions], body.sentences)
 
     @api.post("/analyze", responses={200: {"model": AnalyzeAnswer}, **REFUSALS})
@@ -117,8 +117,8 @@ class Stanceframe:
         with self.labeller.admitted():
             cut = await to_thread.run_sync(_cut, body)
             sentences = [sentence for document in cut for sentence in document]
-            _refuse_more("documents", len(sentences), self.settings.max_sentences, "sentences")
-            predictions = iter(await self.labeller.label(sentences))
+            _refuse_more("documents", len(sentences), self._most_sentences(body), "sentences")
+            predictions = iter(await self.labeller.label(sentences, evidence=body.evidence))
         answers = [
             _document_answer(document.id, list(islice(predictions, len(parts))))
             for document, parts in zip(body.documents, cut, strict=True)
@@ -142,6 +142,9 @@ class Stanceframe:
                 "limits": self.settings.limits(),
             }
         )
+
+    def _most_sentences(self, body: PredictRequest | AnalyzeRequest) -> int:
+        return self.settings.max_explained_sentences if body.evidence else self.settings.max_sentences
 
     def _answer(self, name: str, answers: list[dict[str, Any]], texts: Sequence[str]) -> Response:
         warnings = list(_warnings(name, texts))

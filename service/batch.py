@@ -37,12 +37,14 @@ logger = logging.getLogger(__name__)
 class ScoreOptions:
     """How a corpus is scored; a job is resumed only with the same.
 
-    `engine` names what runs the network; `keep_text` also writes the text that offsets count in.
+    `engine` names what runs the network; `keep_text` also writes the text that offsets count in; `evidence`
+    says that the classifier gives some.
     """
 
     records: RecordOptions = field(default_factory=RecordOptions)
     engine: str = "torch"
     keep_text: bool = False
+    evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ def describe(sources: Sequence[Source], classifier: Classifier, options: ScoreOp
         "schema": LabelSchema().fingerprint,
         "model": classifier.tag,
         "options": {
-            **asdict(options.records), "engine": options.engine, "keep_text": options.keep_text
+            **asdict(options.records), "engine": options.engine, "keep_text": options.keep_text,
+            "evidence": options.evidence,
         },
         "inputs": [
             {"path": str(source), "bytes": source.size, "sha256": _digest(source)} for source in sources

@@ -12,7 +12,7 @@ import click
 from stanceframe.models.errors import InputError, StanceframeError
 
 if TYPE_CHECKING:
-    from stanceframe.models.classifier import StanceClassifier
+    from stanceframe.models.types import Classifier
     from stanceframe.service.batch import Outcome
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REJECTS = 1, 2, 3
@@ -105,10 +105,46 @@ def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output
 
 
 @main.command()
+@click.option("--teacher", "teachers", multiple=True, required=True, metavar="PATH_OR_TAG",
+              help="A checkpoint to learn from; may be given again, and the mean counts.")  # fmt: skip
+@click.option("--recipe", default="student", show_default=True, help="The student's: a shipped one, or a TOML file.")
+@click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
+@click.option("--kept", type=click.Path(path_type=Path, dir_okay=False),
+              help="File of the teacher's probabilities, without text; asked again, they are read from there. "
+              "[default: beside the output]")  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the new checkpoint.")  # fmt: skip
+@click.pass_obj
+@reports_errors
+def distill(
+    options: dict[str, bool],
+    teachers: tuple[str, ...],
+    recipe: str,
+    files: tuple[Path, ...],
+    kept: Path | None,
+    output: Path,
+) -> None:
+    """Train a small checkpoint on the labels and on what a strong one says; a run that was cut is taken up.
+
+    \b
+    Example:
+      stanceframe train --recipe teacher -o runs/teacher
+      stanceframe distill --teacher runs/teacher --recipe student -o runs/student
+    """
+    from stanceframe.models.champion import resolve  # noqa: PLC0415
+    from stanceframe.training.config import read_recipe  # noqa: PLC0415
+    from stanceframe.training.distill import distill as run  # noqa: PLC0415
+
+    named = [resolve(teacher) for teacher in teachers]
+    click.echo(run(read_recipe(recipe), named, files, output, kept, quiet=options["quiet"]).tag)
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--model", help="A checkpoint's folder or tag, or baseline:majority, baseline:tfidf, baseline:zero-shot.")
-@click.option("--format", "layout", type=click.Choice(["stanceframe", "newsmtsc"]), default="stanceframe",
-              show_default=True, help="What the files are.")  # fmt: skip
+@click.option("--format", "layout", type=click.Choice(["stanceframe", "newsmtsc", "behaviour"]),
+              default="stanceframe", show_default=True, help="What the files are.")  # fmt: skip
 @click.option("--train", "training", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="What a fitted baseline learns from, instead of the recipe's labelled sentences.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2, 20),
@@ -119,6 +155,8 @@ def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output
               show_default=True, help="Where --folds keeps its folds, to be taken up again.")  # fmt: skip
 @click.option("--record", "recorded", metavar="NAME",
               help="Also keep the figures, by this name, in the metrics and the card of --model's folder.")  # fmt: skip
+@click.option("--diagram", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also draw reliability diagrams: .svg, .png or .pdf; needs the extra plots.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.pass_obj
 @reports_errors
@@ -132,6 +170,7 @@ def evaluate(
     recipe: str,
     work: Path,
     recorded: str | None,
+    diagram: Path | None,
     as_json: bool,
 ) -> None:
     """Measure a checkpoint or a baseline on labelled sentences.
@@ -143,19 +182,24 @@ def evaluate(
     """
     import json  # noqa: PLC0415
 
+    from stanceframe.training.diagram import draw_reliability  # noqa: PLC0415
     from stanceframe.training.judge import Judge  # noqa: PLC0415
 
-    if layout == "newsmtsc" and folds:
+    if layout != "stanceframe" and folds:
         raise InputError("--folds goes with --format stanceframe alone")
     if training and not (model or "").startswith("baseline:"):
         raise InputError("--train is what a fitted baseline learns from: name it with --model baseline:tfidf")
     judge = Judge(files, model=model, training=training, recipe=recipe, quiet=options["quiet"])
     if layout == "newsmtsc":
         result = judge.mentions()
+    elif layout == "behaviour":
+        result = judge.behaviour()
     elif folds:
         result = judge.folds(folds, work)
     else:
         result = judge.sentences()
+    if diagram:
+        draw_reliability(result.reliability, diagram)
     if recorded:
         judge.record(recorded, result)
     click.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_table())
@@ -200,6 +244,9 @@ ENGINES: Mapping[str, Literal["fp32", "bf16"]] = {"torch": "fp32", "torch-bf16":
 @click.option("--resume", is_flag=True, help="Take up a job that was cut, where it stood.")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--keep-text", is_flag=True, help="Also write OUT.text.jsonl: the text that start and end count in.")
+@click.option(
+    "--evidence", is_flag=True, help="Also say which words moved each label most; takes about 20 times as long."
+)
 @click.pass_obj
 @reports_errors
 def score(
@@ -215,6 +262,7 @@ def score(
     resume: bool,
     force: bool,
     keep_text: bool,
+    evidence: bool,
 ) -> int:
     """Score every sentence of a corpus.
 
@@ -245,13 +293,13 @@ def score(
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # What it finds wrong is in the rejects.
     quiet = options["quiet"]
     target = None if output == "-" else Path(output)
-    scoring = ScoreOptions(RecordOptions(text_column, id_column, unit), engine, keep_text)
+    scoring = ScoreOptions(RecordOptions(text_column, id_column, unit), engine, keep_text, evidence)
     if resume and (target is None or force):
         raise InputError("--resume takes up what is in OUT.parts: it needs a file as OUT, and no --force")
     if target is not None:
         Format.of(target)
     sources = find_sources(inputs, target)
-    classifier = _classifier(model, engine)
+    classifier = _classifier(model, engine, evidence=evidence)
     try:
         if target is None:
             outcome = score_stream(sources, sys.stdout.buffer, classifier, scoring, force=force, quiet=quiet)
@@ -268,12 +316,14 @@ def score(
     return _report(outcome)
 
 
-def _classifier(model: str | None, engine: str) -> "StanceClassifier":
+def _classifier(model: str | None, engine: str, *, evidence: bool) -> "Classifier":
     """The checkpoint that is used: the one named, else the champion, else the shipped one."""
     from stanceframe.models.champion import resolve  # noqa: PLC0415
     from stanceframe.models.classifier import StanceClassifier  # noqa: PLC0415
+    from stanceframe.models.evidence import Explaining  # noqa: PLC0415
 
-    return StanceClassifier.from_pretrained(resolve(model), ENGINES[engine])
+    classifier = StanceClassifier.from_pretrained(resolve(model), ENGINES[engine])
+    return Explaining(classifier) if evidence else classifier
 
 
 def _report(outcome: "Outcome") -> int:
@@ -389,7 +439,7 @@ def rollback() -> None:
 
 @main.group()
 def labels() -> None:
-    """Labelled sentences: how far their annotators agree."""
+    """Labelled sentences: how far their annotators agree, and what they cover."""
 
 
 @labels.command("agreement")
@@ -407,3 +457,25 @@ def labels_agreement(files: tuple[Path, ...]) -> None:
 
     for name, (alpha, count) in agreement(s for file in files for s in read_labelled(file)).items():
         click.echo(f"{name:26} {'–' if alpha is None else f'{alpha:.3f}':>6} {count:6}")
+
+
+@labels.command("coverage")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--thin", type=click.IntRange(min=1), help="Instead list the cells with fewer sentences than this.")
+@reports_errors
+def labels_coverage(files: tuple[Path, ...], thin: int | None) -> None:
+    """How many sentences have each label, by register, style of publisher and years: Markdown tables.
+
+    \b
+    Example:
+      stanceframe labels coverage data/sentences/train.jsonl data/sentences/test.jsonl
+    """
+    from stanceframe.data.corpus import read_labelled  # noqa: PLC0415
+    from stanceframe.data.coverage import coverage  # noqa: PLC0415
+
+    counted = coverage(sentence for file in files for sentence in read_labelled(file))
+    if thin is None:
+        click.echo(counted.to_markdown())
+    else:
+        for facet, row, column, count in counted.thin(thin):
+            click.echo(f"{count:4}  {row}, {facet} {column}")

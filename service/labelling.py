@@ -12,6 +12,8 @@ from stanceframe.service.settings import Settings
 
 SENTENCES_AT_A_TIME = 64
 """After so many, a large request lets the others have a turn."""
+EXPLAINED_AT_A_TIME = 4
+"""The same where evidence is asked for, which takes as many more passes as the sentences have words."""
 
 
 class Labeller:
@@ -19,11 +21,13 @@ class Labeller:
 
     Args:
         classifier: what labels; its passes use every core, so two at once would only slow each other down.
+        explaining: the same with evidence.
         settings: how many requests are taken on.
     """
 
-    def __init__(self, classifier: Classifier, settings: Settings) -> None:
+    def __init__(self, classifier: Classifier, explaining: Classifier, settings: Settings) -> None:
         self._classifier = classifier
+        self._explaining = explaining
         self._settings = settings
         self._turn = CapacityLimiter(1)
         self._requests = 0
@@ -47,10 +51,13 @@ class Labeller:
         finally:
             self._requests -= 1
 
-    async def label(self, sentences: Sequence[Sentence]) -> list[Prediction]:
+    async def label(self, sentences: Sequence[Sentence], *, evidence: bool = False) -> list[Prediction]:
         """Label every sentence, in their order; turns are first come, first served."""
+        classifier, at_a_time = self._classifier, SENTENCES_AT_A_TIME
+        if evidence:
+            classifier, at_a_time = self._explaining, EXPLAINED_AT_A_TIME
         waiting = iter(sentences)
         predictions: list[Prediction] = []
-        while chunk := list(islice(waiting, SENTENCES_AT_A_TIME)):
-            predictions += await to_thread.run_sync(self._classifier.predict, chunk, limiter=self._turn)
+        while chunk := list(islice(waiting, at_a_time)):
+            predictions += await to_thread.run_sync(classifier.predict, chunk, limiter=self._turn)
         return predictions

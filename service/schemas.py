@@ -22,6 +22,7 @@ def _is_not_blank(value: str) -> str:
 Text = Annotated[str, AfterValidator(_is_text)]
 SentenceText = Annotated[Text, AfterValidator(_is_not_blank)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+AskedForEvidence = Annotated[bool, Field(description="Also say which words moved each label most: slower")]
 
 
 class Body(BaseModel):
@@ -34,6 +35,7 @@ class PredictRequest(Body):
     """Sentences, labelled one by one."""
 
     sentences: list[SentenceText] = Field(examples=[["Kim said that his people stand with Russia."]])
+    evidence: AskedForEvidence = False
 
 
 class Document(Body):
@@ -49,6 +51,7 @@ class AnalyzeRequest(Body):
     """Documents, cut into sentences and labelled."""
 
     documents: list[Document]
+    evidence: AskedForEvidence = False
 
 
 class StanceAnswer(BaseModel):
@@ -76,8 +79,20 @@ class SentimentAnswer(BaseModel):
     probabilities: dict[Sentiment, Probability]
 
 
+class EvidenceAnswer(BaseModel):
+    """A word without which the probability of what is said of a target or frame would fall by `weight`."""
+
+    target_or_frame: Target | Frame = Field(alias="for")
+    start: int
+    end: int
+    weight: float
+
+
 class ScoredSentence(BaseModel):
-    """A sentence with everything that is said of it; `start` and `end` count code points of the document."""
+    """A sentence with everything that is said of it; `start` and `end` count code points of the document.
+
+    `evidence` is there only where it was asked for.
+    """
 
     document_id: str | None
     sentence_index: int
@@ -90,6 +105,7 @@ class ScoredSentence(BaseModel):
     sentiment: SentimentAnswer
     truncated: bool
     model: str
+    evidence: list[EvidenceAnswer] = []
 
 
 class Estimate(BaseModel):

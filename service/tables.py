@@ -71,8 +71,8 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def columns() -> dict[str, Any]:
-    """The contract's flat columns, in their order, with their Arrow types."""
+def columns(evidence: bool = False) -> dict[str, Any]:
+    """The contract's flat columns, in their order, with their Arrow types; evidence is JSON text."""
     types = {"document_id": _TEXT, "sentence_index": _INTEGER, "start": _INTEGER, "end": _INTEGER}
     types |= {"text": _TEXT, "kind": _TEXT}
     for target in Target:
@@ -83,7 +83,7 @@ def columns() -> dict[str, Any]:
     types |= {f"p_{frame}": _NUMBER_TYPE for frame in Frame}
     types |= {"sentiment_label": _TEXT, "sentiment_confidence": _NUMBER_TYPE}
     types |= {f"p_{sentiment}": _NUMBER_TYPE for sentiment in Sentiment}
-    return types | {"truncated": _BOOLEAN, "model": _TEXT}
+    return types | {"truncated": _BOOLEAN, "model": _TEXT} | ({"evidence": _TEXT} if evidence else {})
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +98,10 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     values |= {f"p_{frame}": framing["probabilities"][frame] for frame in Frame}
     values |= {"sentiment_label": sentiment["label"], "sentiment_confidence": sentiment["confidence"]}
     values |= {f"p_{label}": sentiment["probabilities"][label] for label in Sentiment}
-    return values | {"truncated": row["truncated"], "model": row["model"]}
+    values |= {"truncated": row["truncated"], "model": row["model"]}
+    if "evidence" in row:
+        values["evidence"] = json.dumps(row["evidence"])
+    return values
 
 
 def json_line(value: Mapping[str, Any]) -> bytes:
@@ -132,7 +135,7 @@ def write_table(chosen: Format, file: IO[bytes], lines: Iterable[bytes], inputs:
     Args:
         chosen: how.
         file: where to; it stays open.
-        lines: scored sentences, each with the input's own values under `input`.
+        lines: scored sentences, each with the input's own values under `input`, and all with evidence or none.
         inputs: names and types of all input columns, in the order wanted.
     """
     packing: AbstractContextManager[IO[bytes]] = nullcontext(file)
@@ -149,19 +152,28 @@ def _write_jsonl(file: IO[bytes], lines: Iterable[bytes], _: Mapping[str, InputT
 def _write_csv(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType]) -> None:
     text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(name) for name in [*columns(), *(f"input_{name}" for name in inputs)]])
+    evidence, lines = _with_evidence(lines)
+    writer.writerow([_cell(name) for name in [*columns(evidence), *(f"input_{name}" for name in inputs)]])
     for row in _rows(lines, inputs):
         writer.writerow([_cell(value) for value in row])
     text.detach()
 
 
 def _write_parquet(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType]) -> None:
-    types = columns() | {f"input_{name}": _ARROW_TYPES[kind] for name, kind in inputs.items()}
+    evidence, lines = _with_evidence(lines)
+    types = columns(evidence) | {f"input_{name}": _ARROW_TYPES[kind] for name, kind in inputs.items()}
     schema = pyarrow.schema(list(types.items()))
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         tables = _in_groups(_rows(lines, inputs), ROWS_AT_ONCE, lambda rows: _table(rows, schema))
         for table in _in_groups(tables, ROWS_IN_GROUP // ROWS_AT_ONCE, pyarrow.concat_tables):
             writer.write_table(table, row_group_size=ROWS_IN_GROUP)
+
+
+def _with_evidence(lines: Iterable[bytes]) -> tuple[bool, Iterable[bytes]]:
+    """Whether the first row has evidence, and all rows."""
+    rest = iter(lines)
+    first = list(itertools.islice(rest, 1))
+    return any("evidence" in json.loads(line) for line in first), itertools.chain(first, rest)
 
 
 def _in_groups(values: Iterable[Any], size: int, make: Callable[[list[Any]], Any]) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from stanceframe.data.corpus import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TOO_LONG = ("make serve", "make test", "stanceframe train")
+TOO_LONG = ("make serve", "make test", "stanceframe train", "stanceframe distill")
 """Run apart (`make serve` below), by whoever runs these tests, or on a small corpus in `test_cli_train.py`."""
 STARTING_SECONDS = 120
 
@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with what the examples speak of, and an installation of its own."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "data").symlink_to(ROOT / "data")
+    (folder / "tests").symlink_to(ROOT / "tests")
     (folder / "articles").mkdir()
     (folder / "articles" / "one.txt").write_text("Kim pledged full support for Putin. Washington warned Pyongyang.")
     lines = (SHIPPED / "train.jsonl").read_text(encoding="utf-8").splitlines()[:3]

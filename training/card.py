@@ -109,6 +109,13 @@ def record(path: Path, name: str, evaluation: Evaluation) -> Checkpoint:
     )
 
 
+_INTERVAL = {
+    "sentences": "95% from 1,000 resamples of documents",
+    "mentions": "95% from 1,000 resamples of sentences",
+    "cases": "95% by Wilson's score",
+}
+
+
 def _measured(name: str, figures: Mapping[str, Any]) -> str:
     """One set's figures as a table, and the main ones by kind of publisher."""
     rows = [
@@ -116,7 +123,8 @@ def _measured(name: str, figures: Mapping[str, Any]) -> str:
         for figure, of in figures.items()
         if isinstance(of, Mapping) and of.get("value") is not None
     ]
-    lines = [f"On `{name}` ({figures['n']} sentences; 95% from 1,000 resamples of documents):", ""]
+    unit = figures.get("unit", "sentences")
+    lines = [f"On `{name}` ({figures['n']} {unit}; {_INTERVAL[unit]}):", ""]
     lines += ["| figure | value | 95% interval |", "| --- | --- | --- |", *rows]
     slices = figures["slices"]["publisher_kind"]
     if slices:

@@ -23,19 +23,33 @@ class DataSource:
     `path` is relative to the working folder, or `shipped:NAME` in the shipped corpus. `share` is the part
     of it that each epoch draws (2.0: twice). An `optional` source that is not there is left out. The
     calibration is fitted on a held-out part of the sources that say `calibrates`: those of real text.
+    `labels` names a file of labels kept apart (see `stanceframe.data.apart`), which go before the file's own.
+    A source that is `taught` is the rest of the file, what is not labelled: a teacher speaks of it.
     """
 
     path: str
     format: str = "stanceframe"
+    labels: str = ""
     share: float = 1.0
     optional: bool = False
     calibrates: bool = False
+    taught: bool = False
 
     @property
     def file(self) -> Path:
         """Where the file is."""
-        name = self.path.removeprefix("shipped:")
-        return Path(name) if name == self.path else SHIPPED / name
+        return _place(self.path)
+
+    @property
+    def labels_file(self) -> Path | None:
+        """Where the labels kept apart are, if there are any."""
+        return _place(self.labels) if self.labels else None
+
+
+def _place(path: str) -> Path:
+    """A path as recipes write it."""
+    name = path.removeprefix("shipped:")
+    return Path(name) if name == path else SHIPPED / name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,13 @@ class Recipe:
         max_length: tokens of one input.
         frame_weight: weight of a frame's positives in its loss, since frames are rare.
         holder_loss, framing_loss, sentiment_loss: weights beside the stance's, which is 1.
+        teacher: file of a teacher's probabilities (see `stanceframe.training.teaching`), `shipped:NAME` in the corpus.
         distil: weight of the teacher's probabilities against the labels, where there is a teacher.
         unmarked: part of the training examples whose mentions are not marked.
         average: decay of the moving average of the weights that becomes the result, a step; 0 for none.
         mix: part of the trained weights in the result, where training starts from a checkpoint; the rest are its.
+        whole: whether the result learns from everything, and its calibration is fitted on what a network trained aside
+            says of a part that it was denied; else the result itself is denied that part, in half the time.
         seed: of everything random.
     """
 
@@ -76,11 +93,18 @@ class Recipe:
     holder_loss: float = 0.5
     framing_loss: float = 1.0
     sentiment_loss: float = 0.5
+    teacher: str = ""
     distil: float = 0.0
     unmarked: float = 0.2
     average: float = 0.0
     mix: float = 1.0
+    whole: bool = True
     seed: int = 0
+
+    @property
+    def teacher_file(self) -> Path | None:
+        """Where the teacher's probabilities are, if there are any."""
+        return _place(self.teacher) if self.teacher else None
 
 
 def read_recipe(name: str) -> Recipe:
@@ -105,8 +129,9 @@ def read_recipe(name: str) -> Recipe:
     for source in data:
         if source.format not in READERS:
             raise ConfigError(f"{path}: format {source.format!r} is none of {', '.join(READERS)}")
-        if source.calibrates and source.format != "stanceframe":
-            raise ConfigError(f"{path}: {source.path} cannot have calibrates: only the format stanceframe can")
+        for setting in ("calibrates", "labels", "taught"):
+            if getattr(source, setting) and source.format != "stanceframe":
+                raise ConfigError(f"{path}: {source.path} cannot have {setting}: only the format stanceframe can")
     return _build(Recipe, {"name": path.stem, **values, "data": data}, str(path))
 
 

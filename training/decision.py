@@ -111,7 +111,7 @@ class Decision:
         learns = (
             f"it is better on the held-out new labels, by {100 * self.new.low:.1f} points or more"
             if self.learns
-            else "it is not surely better on the held-out new labels: the gain may be "
+            else "it is not surely better on the held-out new labels: the difference may be as low as "
             f"{100 * self.new.low:+.1f} points, and must be above 0"
         )
         keeps = (

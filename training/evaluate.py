@@ -1,7 +1,7 @@
 """Judges a classifier on labelled sentences: figures with intervals, for all and for each kind of publisher."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from stanceframe.models.types import Classifier, LabelledSentence, Prediction, S
 from stanceframe.training.metrics import (
     ABSENT,
     UNLABELLED,
+    Bin,
     Codes,
     Labels,
     Predicted,
@@ -21,6 +22,7 @@ from stanceframe.training.metrics import (
     f1_by_class,
     measure,
     missing_classes,
+    reliability,
 )
 
 DRAWS = 1000
@@ -35,7 +37,8 @@ class Evaluation:
     """What was measured.
 
     `figures` maps each figure to `(value, low, high)`, the interval at 95%; `slices` has the same for each
-    kind of publisher, with its number of sentences. `count` is of what was judged: sentences or mentions.
+    kind of publisher, with its number of sentences. `count` is of what was judged: sentences, mentions or cases.
+    `reliability` has the bins of the calibration error, for each target and frame.
     """
 
     model: str
@@ -44,14 +47,17 @@ class Evaluation:
     slices: dict[str, tuple[int, dict[str, tuple[float, float, float]]]]
     missing: list[str]
     unit: str = "sentences"
+    reliability: dict[str, list[Bin]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints; a figure that nothing decides is null."""
-        value: dict[str, Any] = {"model": self.model, "n": self.count, **_as_json(self.figures)}
+        value: dict[str, Any] = {"model": self.model, "n": self.count, "unit": self.unit, **_as_json(self.figures)}
         value["missing"] = self.missing
         value["slices"] = {
             "publisher_kind": {kind: {"n": n, **_as_json(figures)} for kind, (n, figures) in self.slices.items()}
         }
+        if self.reliability:
+            value["reliability"] = {head: [asdict(part) for part in bins] for head, bins in self.reliability.items()}
         return value
 
     def to_table(self) -> str:
@@ -135,6 +141,7 @@ def compare(sentences: Sequence[LabelledSentence], said: Predicted, model: str) 
         figures=_with_intervals(labels, said, groups),
         slices=slices,
         missing=missing_classes(labels),
+        reliability=reliability(labels, said),
     )
 
 

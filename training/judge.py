@@ -12,12 +12,13 @@ from stanceframe.models.classifier import StanceClassifier, decide, recalibrated
 from stanceframe.models.errors import InputError
 from stanceframe.models.types import Classifier, LabelledSentence, Prediction, Sentence
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline, ZeroShotBaseline
+from stanceframe.training.behaviour import judge_behaviour, read_cases
 from stanceframe.training.calibrate import calibrate
 from stanceframe.training.card import record
 from stanceframe.training.config import read_recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import Evaluation, compare, evaluate, evaluate_mentions, predicted
-from stanceframe.training.lessons import read_sources
+from stanceframe.training.lessons import read_sentences, read_sources
 from stanceframe.training.train import out_of_fold
 
 PREFIX = "baseline:"
@@ -65,6 +66,14 @@ class Judge:
             raise InputError(f"{self.model} knows only the schema's targets: name a checkpoint with --format newsmtsc")
         classifier = StanceClassifier.from_pretrained(resolve(self.model))
         return evaluate_mentions([example for file in self.files for example in read_newsmtsc(file)], classifier)
+
+    def behaviour(self) -> Evaluation:
+        """Judge by hand-written cases.
+
+        Raises:
+            InputError: a file cannot be read, or a fitted baseline was named that lacks its training data.
+        """
+        return judge_behaviour([case for file in self.files for case in read_cases(file)], self._classifier([]))
 
     def record(self, name: str, evaluation: Evaluation) -> None:
         """Keep what was measured in the checkpoint's metrics and card.
@@ -139,14 +148,19 @@ class Judge:
         if self.training:
             return _read(self.training)
         sources = read_recipe(self.recipe).data
-        return _read([s.file for s in sources if s.format == "stanceframe" and s.file.is_file()])
+        return [
+            sentence
+            for source in sources
+            if source.format == "stanceframe" and not source.taught and source.file.is_file()
+            for sentence in read_sentences(source)
+        ]
 
 
 def unseen(training: Sequence[LabelledSentence], judged: Sequence[LabelledSentence]) -> list[LabelledSentence]:
     """The training sentences that share neither document nor text with what is judged."""
-    documents = {sentence.document_id for sentence in judged} - {None}
+    documents = {place for sentence in judged for place in (sentence.document_id, sentence.issue) if place}
     texts = {normalised(sentence.text) for sentence in judged}
-    return [s for s in training if s.document_id not in documents and normalised(s.text) not in texts]
+    return [s for s in training if (s.document_id or s.issue) not in documents and normalised(s.text) not in texts]
 
 
 def _folds(sentences: Sequence[LabelledSentence], count: int) -> Iterator[tuple[list[int], list[int]]]:

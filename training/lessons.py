@@ -2,18 +2,22 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stanceframe.data.apart import read_labels, with_labels
 from stanceframe.data.checks import NearDuplicates
 from stanceframe.data.corpus import SHIPPED, normalised, read_labelled
-from stanceframe.data.examples import READERS, Example
+from stanceframe.data.examples import READERS, Example, from_labelled
 from stanceframe.models.checkpoint import sha256
+from stanceframe.models.classifier import SCHEMA_MENTIONS
 from stanceframe.models.errors import ConfigError
+from stanceframe.models.types import LabelledSentence
 from stanceframe.training.config import DataSource, Recipe
 from stanceframe.training.optimise import Lesson
+from stanceframe.training.teaching import Teaching
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +28,7 @@ FROZEN_TEST = SHIPPED / "test.jsonl"
 class Source:
     """A source's examples, how much of it an epoch draws, and whether the calibration is fitted on it.
 
-    `sha256` is that of the file.
+    `sha256` is that of the file, with that of the labels kept apart behind a plus sign if there are any.
     """
 
     name: str
@@ -36,7 +40,7 @@ class Source:
 
     def without(self, judged: Sequence[Example]) -> "Source":
         """The same source less the documents of some examples, and less their texts wherever else they stand."""
-        documents = {example.document_id for example in judged}
+        documents = {place for example in judged for place in (example.document_id, example.issue) if place}
         texts = {normalised(example.text) for example in judged}
         return replace(
             self,
@@ -65,6 +69,7 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
     frozen = NearDuplicates(frozen_texts())
     known = {source.file.resolve() for source in recipe.data}
     more = (DataSource(str(file)) for file in files if file.resolve() not in known)
+    teaching = read_teaching(recipe)
     found = []
     for source in (*recipe.data, *more):
         path = source.file
@@ -73,15 +78,52 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
                 raise ConfigError(f"{path}: no such file, and the recipe needs it")
             log.info("%s is not there: left out", source.path)
             continue
-        examples = [e for e in READERS[source.format](path) if not frozen.has(e.text)]
-        found.append(Source(source.path, source.format, source.share, sha256(path), examples, source.calibrates))
+        examples = [e for e in _examples(source) if not frozen.has(e.text)]
+        if source.taught:
+            examples = [e for e in examples if teaching is not None and teaching.of(e.text) is not None]
+        hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
+        name = f"{source.path} (taught)" if source.taught else source.path
+        found.append(Source(name, source.format, source.share, hashes, examples, source.calibrates))
     if not any(source.examples for source in found):
         raise ConfigError("there is nothing to learn from: name a file with --data")
     return found
 
 
-def drawing(sources: Sequence[Source], seed: int) -> Callable[[int], list[Lesson]]:
-    """The lessons of an epoch: each source whole as often as its share says, the rest of the share by lot."""
+def read_teaching(recipe: Recipe) -> Teaching | None:
+    """What the recipe's teacher says, if there is one.
+
+    Raises:
+        ConfigError: its file is not there, or is no such file.
+    """
+    return Teaching.read(recipe.teacher_file) if recipe.teacher_file else None
+
+
+def read_sentences(source: DataSource) -> Iterator[LabelledSentence]:
+    """The sentences of a source in the format stanceframe: those that are labelled, or where it is taught the rest.
+
+    Raises:
+        InputError: a file cannot be read; the message says `path:line`.
+    """
+    labels = read_labels(source.labels_file) if source.labels_file else {}
+    sentences = with_labels(read_labelled(source.file), labels)
+    return (sentence for sentence in sentences if sentence.is_labelled is not source.taught)
+
+
+def _examples(source: DataSource) -> Iterator[Example]:
+    if source.format == "stanceframe":
+        return map(from_labelled, read_sentences(source))
+    return READERS[source.format](source.file)
+
+
+def drawing(sources: Sequence[Source], seed: int, teaching: Teaching | None = None) -> Callable[[int], list[Lesson]]:
+    """The lessons of an epoch: each source whole as often as its share says, the rest of the share by lot.
+
+    An example about the schema's targets comes with what the teacher says of it.
+    """
+
+    def lesson(example: Example) -> Lesson:
+        asked = teaching is not None and [t.mention for t in example.targets] == list(SCHEMA_MENTIONS)
+        return Lesson(example, teaching.of(example.text) if teaching is not None and asked else None)
 
     def draw(epoch: int) -> list[Lesson]:
         lessons = []
@@ -89,8 +131,8 @@ def drawing(sources: Sequence[Source], seed: int) -> Callable[[int], list[Lesson
             whole, part = divmod(source.share, 1.0)
             chance = random.Random(f"{seed} {epoch} {number}")
             some = chance.sample(range(len(source.examples)), round(part * len(source.examples)))
-            lessons += [Lesson(example) for example in source.examples] * int(whole)
-            lessons += [Lesson(source.examples[i]) for i in some]
+            lessons += [lesson(example) for example in source.examples] * int(whole)
+            lessons += [lesson(source.examples[i]) for i in some]
         return lessons
 
     return draw

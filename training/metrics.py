@@ -4,7 +4,7 @@ Labels are codes in the order of their enum; `UNLABELLED` stands where gold says
 the rows that a bootstrap drew are measured like any others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,14 +68,26 @@ def f1_by_class(gold: Codes, predicted: Codes, classes: int) -> Array:
     return np.where(in_gold > 0, f1, np.nan)
 
 
-def expected_calibration_error(confidence: Array, correct: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean gap between confidence and accuracy over bins of equal mass (Naeini et al., AAAI 2015); NaN of nothing."""
-    if len(confidence) == 0:
-        return float("nan")
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Some decisions of like confidence: how many, how confident on average, and how many of them are right."""
+
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def reliability_bins(confidence: Array, correct: NDArray[np.bool_], bins: int = 10) -> list[Bin]:
+    """Bins of equal mass, from the least confident on."""
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
-    gaps = [abs(confidence[part].mean() - correct[part].mean()) * len(part) for part in parts]
-    return float(sum(gaps) / len(confidence))
+    return [Bin(len(part), float(confidence[part].mean()), float(correct[part].mean())) for part in parts]
+
+
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
+    """Mean gap between confidence and accuracy (Naeini et al., AAAI 2015); NaN of nothing."""
+    count = sum(part.count for part in bins)
+    return sum(abs(part.confidence - part.accuracy) * part.count for part in bins) / count if count else float("nan")
 
 
 def measure(gold: Labels, predicted: Predicted) -> dict[str, float]:
@@ -95,7 +107,7 @@ def measure(gold: Labels, predicted: Predicted) -> dict[str, float]:
         figures[f"f1_{frame}"] = float(f1_by_class(gold.framing[:, column], said.framing[:, column], 2)[1])
     figures["holder_accuracy"] = _holder_accuracy(gold, said)
     figures["sentiment_macro_f1"] = _mean(sentiment)
-    figures |= _calibration(gold, predicted)
+    figures |= {f"ece_{head}": expected_calibration_error(bins) for head, bins in reliability(gold, predicted).items()}
     answered = predicted.answered.ravel()[mentioned]
     right = (said_stance == gold_stance)[mentioned]
     figures["answered_share"] = float(answered.mean()) if len(answered) else float("nan")
@@ -115,18 +127,19 @@ def _holder_accuracy(gold: Labels, said: Labels) -> float:
     return float((gold.holder == said.holder)[agreed].mean()) if agreed.any() else float("nan")
 
 
-def _calibration(gold: Labels, predicted: Predicted) -> dict[str, float]:
-    figures = {}
+def reliability(gold: Labels, predicted: Predicted) -> dict[str, list[Bin]]:
+    """Bins of the most probable answer, for the stance toward each target and for each frame."""
+    heads = {}
     for column, target in enumerate(Target):
         known = gold.stance[:, column] != UNLABELLED
         right = predicted.labels.stance[known, column] == gold.stance[known, column]
-        figures[f"ece_{target}"] = expected_calibration_error(predicted.stance_confidence[known, column], right)
+        heads[f"{target}"] = reliability_bins(predicted.stance_confidence[known, column], right)
     for column, frame in enumerate(Frame):
         known = gold.framing[:, column] != UNLABELLED
         probability, holds = predicted.framing_probability[known, column], gold.framing[known, column] == 1
         top = np.maximum(probability, 1.0 - probability)
-        figures[f"ece_{frame}"] = expected_calibration_error(top, (probability >= 0.5) == holds)
-    return figures
+        heads[f"{frame}"] = reliability_bins(top, (probability >= 0.5) == holds)
+    return heads
 
 
 def missing_classes(gold: Labels) -> list[str]:

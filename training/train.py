@@ -1,8 +1,8 @@
 """From a recipe to a checkpoint.
 
 A run trains a network aside first, without a part of the documents, and scores those: the calibration is
-fitted on what the scoring network never saw. Then it trains on everything. What is done is kept beside the
-result, so that a run which was cut is taken up where it stood.
+fitted on what the scoring network never saw. Then it trains on everything; or, where the recipe says so, what
+was trained aside is the result. What is done is kept beside it, so that a run which was cut is taken up where it stood.
 """
 
 import datetime
@@ -10,7 +10,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from stanceframe.data.corpus import read_labelled
 from stanceframe.data.examples import Example
 from stanceframe.data.splits import fold_of
 from stanceframe.models.calibration import Calibration
-from stanceframe.models.checkpoint import MANIFEST, Checkpoint
+from stanceframe.models.checkpoint import MANIFEST, Checkpoint, sha256
 from stanceframe.models.classifier import Scores, StanceClassifier, save_checkpoint
 from stanceframe.models.encoding import Encoder
 from stanceframe.models.engines import TorchEngine
@@ -34,7 +34,7 @@ from stanceframe.training.card import model_card, record
 from stanceframe.training.config import Recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import evaluate
-from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources
+from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources, read_teaching
 from stanceframe.training.optimise import optimise
 
 log = logging.getLogger(__name__)
@@ -60,27 +60,21 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
     output = output.resolve()
     if output.exists() and not (output / MANIFEST).is_file() and not _is_empty_folder(output):
         raise CheckpointError(f"{output} is in the way: it is no checkpoint; name another folder")
-    sources = read_sources(recipe, files)
-    base = find_encoder(recipe.encoder)
     work = output.parent / f".{output.name}.training"
-    calibration = _fitted_calibration(recipe, sources, base, work, quiet=quiet)
-    network, encoder = new_network(recipe, base)
-    log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
-    state = work / f"whole-{_identity(recipe, sources)}.state"
-    losses = optimise(network, encoder, drawing(sources, recipe.seed), recipe, state_file=state, quiet=quiet)
+    learnt = _learn(recipe, read_sources(recipe, files), find_encoder(recipe.encoder), work, quiet=quiet)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     settings = asdict(replace(recipe, data=()))
-    trained_on = [source.to_json() for source in sources]
+    trained_on = [source.to_json() for source in learnt.sources]
     save_checkpoint(
         output,
-        network,
-        encoder,
-        calibration,
+        learnt.network,
+        learnt.encoder,
+        learnt.calibration,
         created=created,
         trained_on=trained_on,
         base_encoder=recipe.encoder,
-        metrics={"recipe": settings, "losses": losses},
-        card=model_card(settings, trained_on, recipe.encoder, calibration, created),
+        metrics={"recipe": settings, "losses": learnt.losses},
+        card=model_card(settings, trained_on, recipe.encoder, learnt.calibration, created),
     )
     test = evaluate(list(read_labelled(FROZEN_TEST)), StanceClassifier.from_pretrained(output))
     checkpoint = record(output, "frozen test", test)
@@ -116,20 +110,40 @@ def new_network(recipe: Recipe, base: Path) -> tuple[StanceframeNetwork, Encoder
     return network, encoder
 
 
-def _fitted_calibration(
-    recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *, quiet: bool
-) -> Calibration:
-    """A calibration from one part of the calibrating sources, or from that of all labelled sentences."""
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What came of a run, and what it learned from."""
+
+    network: StanceframeNetwork
+    encoder: Encoder
+    calibration: Calibration
+    sources: Sequence[Source]
+    losses: list[float]
+
+
+def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *, quiet: bool) -> _Learnt:
+    """Train, and calibrate on one part of the calibrating sources' documents, or of all labelled sentences'."""
     labelled = [source for source in sources if source.format == "stanceframe"]
     calibrating = [source for source in labelled if source.calibrates] or labelled
     judged = [e for source in calibrating for e in source.examples if fold_of(e.document_id or e.id, PARTS) == 0]
-    if not judged or not any(source.without(judged).examples for source in sources):
+    told = f"{len(judged)} sentences of {', '.join(source.name for source in calibrating)}"
+    calibration = Calibration()
+    calibrated = bool(judged) and any(source.without(judged).examples for source in sources)
+    if not calibrated:
         log.warning("too few documents to hold some out: the checkpoint is not calibrated")
-        return Calibration()
-    scores = scored_aside(recipe, sources, judged, base, work, quiet=quiet)
-    names = ", ".join(source.name for source in calibrating)
-    fitted_on = f"{len(judged)} sentences of {names}, scored by a network that was trained without their documents"
-    return calibrate(judged, scores, fitted_on)
+    elif recipe.whole:
+        scores = scored_aside(recipe, sources, judged, base, work, quiet=quiet)
+        calibration = calibrate(judged, scores, f"{told}, scored by a network that was trained without their documents")
+    else:
+        sources = [source.without(judged) for source in sources]
+    network, encoder = new_network(recipe, base)
+    log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
+    state = work / f"whole-{_identity(recipe, sources)}.state"
+    draw = drawing(sources, recipe.seed, read_teaching(recipe))
+    losses = optimise(network, encoder, draw, recipe, state_file=state, quiet=quiet)
+    if calibrated and not recipe.whole:
+        calibration = calibrate(judged, _scores(network, encoder, judged), f"{told}, whose documents were left out")
+    return _Learnt(network, encoder, calibration, sources, losses)
 
 
 def out_of_fold(
@@ -197,17 +211,24 @@ def scored_aside(
     if not kept.exists():
         network, encoder = new_network(recipe, base)
         log.info("training aside, without the documents of %d sentences", len(judged))
-        optimise(network, encoder, drawing(rest, recipe.seed), recipe, state_file=state, quiet=quiet)
-        asked = [[labels.mention for labels in example.targets] for example in judged]
-        classifier = StanceClassifier(TorchEngine(network), encoder, Calibration())
-        _keep(kept, classifier.score([example.text for example in judged], asked))
+        draw = drawing(rest, recipe.seed, read_teaching(recipe))
+        optimise(network, encoder, draw, recipe, state_file=state, quiet=quiet)
+        _keep(kept, _scores(network, encoder, judged))
         state.unlink(missing_ok=True)
     return _kept(kept)
 
 
+def _scores(network: StanceframeNetwork, encoder: Encoder, judged: Sequence[Example]) -> list[Scores]:
+    """Uncalibrated scores of examples."""
+    asked = [[labels.mention for labels in example.targets] for example in judged]
+    classifier = StanceClassifier(TorchEngine(network), encoder, Calibration())
+    return classifier.score([example.text for example in judged], asked)
+
+
 def _identity(recipe: Recipe, sources: Sequence[Source], judged: Sequence[Example] = ()) -> str:
     """What decides a run, as a short hash: a state or scores of another run are never taken for this one's."""
-    parts = [asdict(recipe), [source.to_json() for source in sources], [(e.id, e.text) for e in judged]]
+    teacher = sha256(recipe.teacher_file) if recipe.teacher_file else ""
+    parts = [asdict(recipe), teacher, [source.to_json() for source in sources], [(e.id, e.text) for e in judged]]
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -394,3 +394,8 @@ def test_case_space_and_marks_make_no_other_text():
 
 def test_any_text_has_an_id():
     assert len({text_id(text) for text in ("", "a", "\ud800", "\ud801")}) == 4
+
+
+def test_raw_sets_name_their_date_otherwise():
+    assert parse_labelled({"text": "Moscow spoke.", "date_if_known": "2024-06-19"}).date == "2024-06-19"
+    assert parse_labelled({"text": "Moscow spoke.", "date_if_known": ""}).date is None

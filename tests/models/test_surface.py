@@ -12,7 +12,8 @@ SURFACE = {
     "calibration": "Array Calibration Platt fit_platt fit_temperature sigmoid softmax",
     "champion": "Champions HOME Promotion TAG find home model_store model_store_folder resolve",
     "checkpoint": (
-        "Checkpoint DESCRIPTION IDENTITY MANIFEST SHIPPED read_json replacing_folder sha256 write_json write_text"
+        "Checkpoint DESCRIPTION IDENTITY MANIFEST SHIPPED read_json replacing_folder sha256 write_bytes write_json "
+        "write_text"
     ),
     "classifier": (
         "SCHEMA_MENTIONS Scores StanceClassifier TOKENS_IN_BATCH batches_by_length decide load_network recalibrated "
@@ -24,9 +25,12 @@ SURFACE = {
         "CheckpointError ConfigError EncoderNotFoundError InputError LabelError RegistryError StanceframeError "
         "StoreError"
     ),
+    "evidence": "Explaining LEAST MOST WORDS_READ without",
     "labels": "Frame Holder Label LabelSchema Sentiment Stance TARGETS Target TargetText parse_label",
     "network": "AttentionPool Batch Head Logits MAX_TARGETS StanceframeConfig StanceframeNetwork",
-    "types": ("Classifier Framing LabelledSentence Mention Prediction Sentence SentimentScore Span TargetStance"),
+    "types": (
+        "Classifier Evidence Framing LabelledSentence Mention Prediction Sentence SentimentScore Span TargetStance"
+    ),
 }
 
 

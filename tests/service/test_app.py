@@ -5,6 +5,7 @@ import time
 import bentoml
 import pytest
 
+from stanceframe.models.evidence import Explaining
 from stanceframe.models.labels import Frame, Holder, Stance, Target
 from stanceframe.models.types import Sentence
 from stanceframe.service.labelling import SENTENCES_AT_A_TIME
@@ -40,6 +41,32 @@ def test_predict_says_what_the_classifier_says(client, tiny):
         assert row["stance"][target]["probabilities"] == pytest.approx(expected.stance[target].probabilities, abs=2e-3)
     assert row["model"] == answer["model"] == client.get("/model").json()["tag"]
     assert set(row) == set(expected.to_json())
+
+
+def test_evidence_is_there_where_it_is_asked_for(client, tiny, monkeypatch):
+    monkeypatch.setattr("stanceframe.models.evidence.LEAST", -1.0)  # a tiny network is hardly moved by a word
+    text = "Kim praised Russia — and condemned Washington."
+    [plain] = client.post("/predict", json={"sentences": [text]}).json()["sentences"]
+    [row] = client.post("/predict", json={"sentences": [text], "evidence": True}).json()["sentences"]
+    assert "evidence" not in plain and {key: row[key] for key in plain} == plain
+    [expected] = Explaining(tiny).predict([Sentence(text)])
+    assert expected.evidence
+    assert [(word["for"], word["start"], word["end"]) for word in row["evidence"]] == [
+        (word.label, word.start, word.end) for word in expected.evidence
+    ]
+    [document] = client.post("/analyze", json={"documents": [{"text": f"No. {text}"}], "evidence": True}).json()[
+        "documents"
+    ]
+    for word in document["sentences"][-1]["evidence"]:
+        assert f"No. {text}"[word["start"] : word["end"]].isalpha()
+
+
+def test_more_evidence_than_is_given_at_a_time_is_refused(serve):
+    client = serve(max_explained_sentences=1)
+    texts = ["Kim met Putin.", "Putin met Kim."]
+    assert client.post("/predict", json={"sentences": texts}).status_code == 200
+    refused = client.post("/predict", json={"sentences": texts, "evidence": True})
+    assert refused.status_code == 422 and refused.json()["errors"][0]["detail"] == "has 2 items, and may have 1"
 
 
 def test_nothing_in_nothing_out(client):

@@ -92,6 +92,17 @@ def test_every_kind_of_output_has_the_same_content(score):
         )
 
 
+def test_evidence_comes_with_the_rows_and_makes_another_job(score, monkeypatch):
+    monkeypatch.setattr("stanceframe.models.evidence.LEAST", -1.0)  # a tiny network is hardly moved by a word
+    Path("a.txt").write_text(TEXT)
+    assert score("a.txt", "-o", "scored.jsonl", "--evidence").exit_code == 0
+    rows = rows_of(Path("scored.jsonl").read_text())
+    assert all(isinstance(row["evidence"], list) for row in rows)
+    assert any(row["evidence"] for row in rows)
+    assert all(TEXT[word["start"] : word["end"]].strip() for row in rows for word in row["evidence"])
+    assert "evidence" in score("a.txt", "-o", "scored.jsonl", "--resume").output
+
+
 def test_a_scored_parquet_file_can_be_scored_again(score):
     write_articles()
     assert score("articles", "-o", "one.parquet").exit_code == 0

@@ -14,6 +14,7 @@ from stanceframe.models.checkpoint import Checkpoint
 from stanceframe.models.labels import Stance, Target
 from stanceframe.service.cli import main
 from stanceframe.training import train as module
+from stanceframe.training.teaching import Teaching
 
 COMMAND = (sys.executable, "-c", "from stanceframe.service.cli import main; main()")
 
@@ -52,6 +53,16 @@ def fails(result, status, message):
     assert message in result.stderr and "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)
     return True
+
+
+def test_distill_writes_a_student_and_what_the_teacher_said(recipe, folder, tiny, save):
+    teacher = save(tiny, folder / "teacher")
+    taught = ("distill", "--teacher", str(teacher.path), "--recipe", recipe, "--data", "labels.jsonl", "-o", "student")
+    done = run("--quiet", *taught)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{Checkpoint.open(folder / 'student').tag}\n"
+    assert Teaching.read(folder / "student.teacher.safetensors").teacher == teacher.tag
+    assert fails(run("distill", "--teacher", "nothing", "-o", "other"), 2, "nothing")
 
 
 def test_train_writes_a_checkpoint_and_prints_its_tag(recipe, folder):

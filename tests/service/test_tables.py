@@ -80,6 +80,16 @@ def test_the_flat_columns_are_the_contracts(rows):
     assert list(flat(rows[0])) == names
 
 
+def test_evidence_is_a_column_where_the_rows_have_it(rows):
+    words = [[{"for": "russia", "start": 6, "end": 13, "weight": 0.5}], []]
+    explained = [{**row, "evidence": some} for row, some in zip(rows, words, strict=True)]
+    table = pyarrow.parquet.read_table(io.BytesIO(written(Format("parquet"), explained)))
+    assert [json.loads(cell) for cell in table.column("evidence").to_pylist()] == words
+    lines = list(csv.DictReader(io.StringIO(written(Format("csv"), explained).decode())))
+    assert [json.loads(line["evidence"]) for line in lines] == words
+    assert "evidence" not in csv.DictReader(io.StringIO(written(Format("csv"), rows).decode())).fieldnames
+
+
 def test_parquet_holds_the_values_of_the_rows_with_their_types(rows):
     table = pyarrow.parquet.read_table(io.BytesIO(written(Format("parquet"), rows)))
     for read, row in zip(table.to_pylist(), rows, strict=True):

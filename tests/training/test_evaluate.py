@@ -49,9 +49,13 @@ def judged(toy):
     return evaluate(toy, MajorityBaseline(toy))
 
 
-def test_the_json_has_the_contracts_keys_and_no_other(judged):
+def test_the_json_has_the_contracts_keys_and_the_bins_of_the_calibration(judged, toy):
     value = json.loads(json.dumps(judged.to_json()))
-    assert set(value) == FIGURES | {"model", "n", "missing", "slices"}
+    assert set(value) == FIGURES | {"model", "n", "unit", "missing", "slices", "reliability"}
+    assert value["unit"] == "sentences"
+    assert set(value["reliability"]) == {*Target, *Frame}
+    for bins in value["reliability"].values():
+        assert sum(part["count"] for part in bins) == len(toy) and len(bins) == 10
     assert all(set(value[name]) == {"value", "low", "high"} for name in FIGURES)
     assert set(value["slices"]) == {"publisher_kind"}
     assert set(value["slices"]["publisher_kind"]) == {"agency", "paper"}
@@ -168,7 +172,7 @@ def test_newsmtsc_figures_by_hand():
     said = Says({"a": Stance.FAVOR, "b": Stance.AGAINST, "c": Stance.FAVOR})
     value = evaluate_mentions(examples, said).to_json()
     assert set(value) == {
-        "model", "n", "missing", "slices", "macro_f1", "f1_favor", "f1_against", "f1_neutral", "accuracy"
+        "model", "n", "unit", "missing", "slices", "macro_f1", "f1_favor", "f1_against", "f1_neutral", "accuracy"
     }  # fmt: skip
     assert "said on 4 mentions" in evaluate_mentions(examples, said).to_table()
     assert value["n"] == 4 and value["accuracy"]["value"] == 0.75

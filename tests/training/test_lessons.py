@@ -1,15 +1,18 @@
 """What a run may learn from, and what it draws of that in an epoch."""
 
+import json
 import logging
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from stanceframe.data.apart import read_labels
 from stanceframe.data.corpus import read_labelled, write_labelled
 from stanceframe.data.examples import from_labelled
 from stanceframe.models.checkpoint import sha256
 from stanceframe.models.errors import ConfigError, InputError
+from stanceframe.models.labels import Holder, Sentiment, Stance
 from stanceframe.training.config import DataSource
 from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources
 
@@ -105,3 +108,59 @@ def test_without_leaves_no_sentence_of_a_document_and_no_copy_of_a_text(toy):
     rest = source([*toy, copy], 1.0).without([from_labelled(toy[0])])
     gone = {sentence.id for sentence in toy if sentence.document_id == toy[0].document_id} | {"copy"}
     assert {example.id for example in rest.examples} == {sentence.id for sentence in toy} - gone
+
+
+def kept_apart(path, *records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def test_labels_kept_apart_go_before_the_files_own(recipe, toy, toy_file, tmp_path):
+    first, second = toy[0], toy[1]
+    labels = kept_apart(
+        tmp_path / "labels.jsonl",
+        {"id": first.id, "stance": {"russia": "against"}, "holder": {"russia": "other"}, "framing": []},
+        {"id": "of no sentence", "sentiment": "positive"},
+    )
+    (read,) = read_sources(replace(recipe, data=(replace(recipe.data[0], labels=labels),)))
+    now = read.examples[0]
+    assert (now.targets[0].stance, now.targets[0].holder) == (Stance.AGAINST, Holder.OTHER)
+    assert now.framing == frozenset()
+    assert now.sentiment == first.sentiment
+    assert read.examples[1] == from_labelled(second)
+    assert read.to_json()["sha256"] == f"{sha256(toy_file)}+{sha256(tmp_path / 'labels.jsonl')}"
+
+
+def test_only_the_labelled_sentences_of_a_source_are_learned_from(recipe, toy, tmp_path):
+    bare = [replace(s, stance={}, holder={}, framing=None, sentiment=None) for s in toy[:3]]
+    write_labelled(tmp_path / "bare.jsonl", bare)
+    labels = kept_apart(tmp_path / "labels.jsonl", {"id": bare[1].id, "sentiment": "negative"})
+    source = DataSource(str(tmp_path / "bare.jsonl"), labels=labels)
+    (read,) = read_sources(replace(recipe, data=(source,)))
+    assert [(e.id, e.sentiment) for e in read.examples] == [(bare[1].id, Sentiment.NEGATIVE)]
+
+
+def test_a_sentence_known_only_by_publisher_and_date_is_left_out_with_its_document(toy):
+    judged = from_labelled(replace(toy[0], publisher="KCNA", date="2024-06-19", document_id="kcna.kp/article"))
+    bare = replace(toy[1], publisher="KCNA", document_id=None)
+    dated = from_labelled(replace(bare, id="dated", date="2024-06-19"))
+    other = from_labelled(replace(bare, id="other", date="2024-06-20", text="Another sentence."))
+    rest = Source("pool", "stanceframe", 1.0, "0", [dated, other]).without([judged])
+    assert [example.id for example in rest.examples] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"sentiment": "positive"}', "need the id"),
+        ('{"id": "a", "text": "Moscow spoke."}', "carry no text"),
+        ('{"id": "a", "sentiment": "glad"}', "'glad' is none of"),
+        ('{"id": "b", "sentiment": "positive"}', "came before"),
+    ],
+)
+def test_wrong_labels_kept_apart_are_named_by_their_line(tmp_path, line, said):
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"id": "b", "framing": []}\n' + line + "\n")
+    with pytest.raises(InputError, match=said) as raised:
+        read_labels(path)
+    assert str(raised.value).startswith(f"{path}:2: ")

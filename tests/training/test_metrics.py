@@ -18,6 +18,7 @@ from stanceframe.training.metrics import (
     f1_by_class,
     measure,
     missing_classes,
+    reliability_bins,
 )
 
 CHANCE = np.random.default_rng(0)
@@ -134,15 +135,15 @@ def test_calibration_error_by_hand():
     right = np.array([True, True, False, False])
     # In order 0.6 right, 0.7 wrong, 0.8 wrong, 0.9 right; two bins hold two each.
     by_hand = (abs(0.65 - 0.5) * 2 + abs(0.85 - 0.5) * 2) / 4
-    assert expected_calibration_error(confidence, right, bins=2) == pytest.approx(by_hand)
-    assert expected_calibration_error(confidence, right) == pytest.approx((0.4 + 0.7 + 0.8 + 0.1) / 4)
-    assert np.isnan(expected_calibration_error(np.array([]), np.array([], dtype=bool)))
+    assert expected_calibration_error(reliability_bins(confidence, right, bins=2)) == pytest.approx(by_hand)
+    assert expected_calibration_error(reliability_bins(confidence, right)) == pytest.approx((0.4 + 0.7 + 0.8 + 0.1) / 4)
+    assert np.isnan(expected_calibration_error(reliability_bins(np.array([]), np.array([], dtype=bool))))
 
 
 def test_bins_have_equal_mass():
     confidence = np.concatenate([np.full(90, 0.99), np.full(10, 0.5)])
     right = np.concatenate([np.ones(90, dtype=bool), np.zeros(10, dtype=bool)])
-    assert expected_calibration_error(confidence, right) == pytest.approx(0.9 * 0.01 + 0.1 * 0.5)
+    assert expected_calibration_error(reliability_bins(confidence, right)) == pytest.approx(0.9 * 0.01 + 0.1 * 0.5)
 
 
 def test_calibration_is_that_of_the_top_label_and_skips_the_unlabelled():

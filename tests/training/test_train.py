@@ -95,6 +95,15 @@ def test_the_calibration_is_fitted_on_documents_that_the_scoring_network_never_s
     assert fitted_on.startswith(f"{len(held_out)} sentences of {recipe.data[0].path}")
 
 
+def test_a_result_that_is_denied_a_part_is_calibrated_on_that_part(recipe, toy, seen, tmp_path):
+    made = train(replace(recipe, whole=False), [], tmp_path / "out", quiet=True)
+    held_out = {s.text for s in toy if fold_of(s.document_id, PARTS) == 0}
+    assert seen == [{s.text for s in toy} - held_out]
+    assert made.trained_on[0]["sentences"] == len(toy) - len(held_out)
+    fitted_on = StanceClassifier.from_pretrained(made.path).calibration.fitted_on
+    assert fitted_on == f"{len(held_out)} sentences of {recipe.data[0].path}, whose documents were left out"
+
+
 def test_only_the_sources_that_say_so_calibrate(recipe, toy, seen, tmp_path):
     others = [replace(s, id=f"other {s.id}", text=f"the {s.text}", document_id=f"other {s.document_id}") for s in toy]
     write_labelled(tmp_path / "others.jsonl", others)

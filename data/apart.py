@@ -1,0 +1,58 @@
+"""Labels kept apart from their sentences.
+
+Other people's text stays where it is; what we say of it can be shipped all the same, as JSON lines of
+labelled sentences without their `text`, each under the id of its sentence (a sentence that came without an
+id has that of its text: see `text_id`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from stanceframe.data.corpus import RecordError, parse_labelled, read_json_lines
+from stanceframe.models.errors import InputError
+from stanceframe.models.types import LabelledSentence
+
+
+def read_labels(path: Path) -> dict[str, LabelledSentence]:
+    """Labels by the id of their sentence; the `text` of each is empty.
+
+    Raises:
+        InputError: a line has no id, or one that came before, or a text, or a wrong label; the message says
+            `path:line`.
+    """
+    labels: dict[str, LabelledSentence] = {}
+    for number, value in read_json_lines(path):
+        if not isinstance(value, Mapping) or not value.get("id"):
+            raise InputError(f"{path}:{number}: labels kept apart need the id of their sentence")
+        if "text" in value:
+            raise InputError(f"{path}:{number}: text: labels kept apart carry no text; read the file without labels")
+        try:
+            said = parse_labelled({**value, "text": "-"})
+        except RecordError as error:
+            raise InputError(f"{path}:{number}: {error}") from None
+        if said.id in labels:
+            raise InputError(f"{path}:{number}: id: {said.id} came before: keep one line an id")
+        labels[said.id] = replace(said, text="")
+    return labels
+
+
+def with_labels(
+    sentences: Iterable[LabelledSentence], labels: Mapping[str, LabelledSentence]
+) -> Iterator[LabelledSentence]:
+    """The same sentences, each with what the labels say of its id in the place of what it said itself."""
+    for sentence in sentences:
+        said = labels.get(sentence.id)
+        yield sentence if said is None else _relabelled(sentence, said)
+
+
+def _relabelled(sentence: LabelledSentence, said: LabelledSentence) -> LabelledSentence:
+    kept = {target: holder for target, holder in sentence.holder.items() if target not in said.stance}
+    return replace(
+        sentence,
+        stance={**sentence.stance, **said.stance},
+        holder={**kept, **said.holder},
+        framing=sentence.framing if said.framing is None else said.framing,
+        sentiment=said.sentiment or sentence.sentiment,
+        annotator=said.annotator or sentence.annotator,
+    )

@@ -1,0 +1,58 @@
+"""From a strong checkpoint to a small one: the teacher is asked of everything, and the student learns from both."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from stanceframe.data.corpus import read_labelled
+from stanceframe.models.checkpoint import Checkpoint
+from stanceframe.models.classifier import StanceClassifier
+from stanceframe.models.engines import Precision
+from stanceframe.models.errors import ConfigError
+from stanceframe.training.config import Recipe
+from stanceframe.training.optimise import bfloat16_helps
+from stanceframe.training.teaching import teach
+from stanceframe.training.train import train
+
+log = logging.getLogger(__name__)
+
+DISTIL = 0.5
+"""Weight of what the teacher says, where the recipe names none."""
+
+
+def distill(
+    recipe: Recipe,
+    teachers: Sequence[Path],
+    files: Sequence[Path],
+    output: Path,
+    kept: Path | None = None,
+    *,
+    quiet: bool = False,
+) -> Checkpoint:
+    """Train a checkpoint by a recipe, on its labels and on what teachers say of its sentences.
+
+    Args:
+        recipe: the student's settings and sources; a teacher that it names is not used.
+        teachers: folders of checkpoints; of several the mean counts.
+        files: more files of labelled sentences.
+        output: folder of the student's checkpoint.
+        kept: file of the teachers' probabilities; by default beside `output`. With it, `train` repeats the
+            distillation without the teachers: name it as the recipe's `teacher`.
+        quiet: no progress bar.
+
+    Raises:
+        CheckpointError: a teacher is no checkpoint, or `output` holds something else than one.
+        ConfigError: the recipe's sources cannot be used.
+        EncoderNotFoundError: the base encoder is nowhere.
+    """
+    if not teachers:
+        raise ConfigError("distillation needs a teacher: name a checkpoint")
+    precision: Precision = "bf16" if bfloat16_helps() else "fp32"
+    kept = kept or output.resolve().parent / f"{output.name}.teacher.safetensors"
+    classifiers = [StanceClassifier.from_pretrained(teacher, precision) for teacher in teachers]
+    places = {source.file for source in recipe.data if source.format == "stanceframe" and source.file.is_file()}
+    texts = [sentence.text for place in (*sorted(places), *files) for sentence in read_labelled(place)]
+    log.info("asking %d teacher(s) of %d sentences", len(classifiers), len(texts))
+    teach(classifiers, texts, kept, quiet=quiet)
+    return train(replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL), files, output, quiet=quiet)
