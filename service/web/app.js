@@ -176,11 +176,61 @@ function choose(i) {
     "details",
     make("button", { className: "close", type: "button", onclick: close }, "Close"),
     make("h3", {}, `Sentence ${i + 1} of ${shown.sentences.length}`),
-    make("p", { className: "quote" }, sentence.text),
+    make("p", { className: sentence.evidence ? "quote whole" : "quote" }, ...marked(sentence)),
+    furniture ? null : why(sentence, i),
     furniture ? make("p", { className: "quiet" }, "Page furniture: left out of the summary.") : null,
     sentence.truncated ? make("p", { className: "quiet" }, "Longer than the model reads: its end was left out.") : null,
     make("dl", {}, ...entries),
   );
+}
+
+// The words that moved the labels most: asked for one sentence at a time, since each word takes a pass.
+function why(sentence, i) {
+  if (sentence.evidence) {
+    if (!sentence.evidence.length) return make("p", { className: "quiet" }, "No single word moved a label: nobody evaluates, or many words do.");
+    const named = [...new Set(sentence.evidence.map((word) => word.for))].map((key) => ({ ...TARGETS, ...FRAMES })[key]);
+    return make("p", { className: "quiet" }, `Underlined: the words that moved ${named.join(", ")} most. Point at one for how far.`);
+  }
+  const button = make("button", { type: "button", className: "link" }, "Which words moved the labels?");
+  button.addEventListener("click", () => explain(i, button));
+  return button;
+}
+
+async function explain(i, button) {
+  const sentence = shown.sentences[i];
+  button.disabled = true;
+  button.textContent = "Looking…";
+  try {
+    const response = await fetch("/predict", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ sentences: [sentence.text], evidence: true }),
+    });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(answer.detail);
+    sentence.evidence = answer.sentences[0].evidence;
+    if (shown.sentences[shown.chosen] === sentence) choose(i);
+  } catch {
+    button.disabled = false;
+    button.textContent = "The server could not say; try again";
+  }
+}
+
+function marked(sentence) {
+  const points = Array.from(sentence.text);
+  const words = new Map();
+  for (const { for: key, start, end, weight } of sentence.evidence ?? []) {
+    const said = `${{ ...TARGETS, ...FRAMES }[key]}: ${percent(weight)} less sure without it`;
+    words.set(start, { end, said: [...(words.get(start)?.said ?? []), said] });
+  }
+  const parts = [];
+  let place = 0;
+  for (const [start, { end, said }] of [...words].sort(([a], [b]) => a - b)) {
+    parts.push(points.slice(place, start).join(""));
+    parts.push(make("mark", { title: said.join("\n") }, points.slice(start, end).join("")));
+    place = end;
+  }
+  return [...parts, points.slice(place).join("")];
 }
 
 function entry(name, said) {
