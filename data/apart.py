@@ -5,6 +5,7 @@ labelled sentences without their `text`, each under the id of its sentence (a se
 id has that of its text: see `text_id`).
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from stanceframe.data.corpus import RecordError, parse_labelled, read_json_lines
 from stanceframe.models.errors import InputError
 from stanceframe.models.types import LabelledSentence
+
+log = logging.getLogger(__name__)
 
 
 def read_labels(path: Path) -> dict[str, LabelledSentence]:
@@ -40,18 +43,31 @@ def read_labels(path: Path) -> dict[str, LabelledSentence]:
 def with_labels(
     sentences: Iterable[LabelledSentence], labels: Mapping[str, LabelledSentence]
 ) -> Iterator[LabelledSentence]:
-    """The same sentences, each with what the labels say of its id in the place of what it said itself."""
+    """The same sentences, each with what the labels say of its id in the place of what it said itself.
+
+    Raises:
+        InputError: labels name a holder of a stance that nobody holds.
+    """
+    left = set(labels)
     for sentence in sentences:
         said = labels.get(sentence.id)
+        left.discard(sentence.id)
         yield sentence if said is None else _relabelled(sentence, said)
+    if left:
+        log.warning("%d of %d labels kept apart have no sentence here, such as %s", len(left), len(labels), min(left))
 
 
 def _relabelled(sentence: LabelledSentence, said: LabelledSentence) -> LabelledSentence:
+    stance = {**sentence.stance, **said.stance}
     kept = {target: holder for target, holder in sentence.holder.items() if target not in said.stance}
+    holder = {**kept, **said.holder}
+    for target in holder:
+        if target in stance and not stance[target].is_evaluation:
+            raise InputError(f"labels kept apart of {sentence.id}: holder.{target}: nobody holds {stance[target]}")
     return replace(
         sentence,
-        stance={**sentence.stance, **said.stance},
-        holder={**kept, **said.holder},
+        stance=stance,
+        holder=holder,
         framing=sentence.framing if said.framing is None else said.framing,
         sentiment=said.sentiment or sentence.sentiment,
         annotator=said.annotator or sentence.annotator,

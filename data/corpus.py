@@ -18,7 +18,7 @@ from stanceframe.models.types import LabelledSentence
 SHIPPED = Path(__file__).parent / "sentences"
 OPTIONAL_TEXT = ("document_id", "publisher", "publisher_kind", "date", "annotator")
 DATE_IF_KNOWN = "date_if_known"
-"""What sets of raw sentences call their date."""
+"""What sets of raw sentences call their date; it is one where it is a string."""
 KNOWN = frozenset({"id", "text", "stance", "holder", "framing", "sentiment", "metadata", *OPTIONAL_TEXT})
 
 Label = TypeVar("Label", bound=StrEnum)
@@ -113,8 +113,8 @@ def parse_labelled(value: object) -> LabelledSentence:
             errors.append(f"holder.{target}: nobody holds {stance[target]}; leave it out, or label favor or against")
     framing = _framing(record.get("framing"), errors)
     sentiment = _label(Sentiment, record.get("sentiment"), "sentiment", errors)
-    if "date" not in record and DATE_IF_KNOWN in record:
-        record["date"] = record.pop(DATE_IF_KNOWN) or None
+    if "date" not in record and isinstance(record.get(DATE_IF_KNOWN), str):
+        record["date"] = record.pop(DATE_IF_KNOWN)
     described = {field: _description(record, field, errors) for field in ("id", *OPTIONAL_TEXT)}
     metadata = _mapping(record, "metadata", "a JSON object", errors)
     if errors:

@@ -8,6 +8,7 @@ from stanceframe.models.errors import InputError
 from stanceframe.models.labels import Frame, Holder, Stance, Target
 from stanceframe.models.types import LabelledSentence
 
+UNKNOWN = "unlabelled"
 YEARS = ((2000, 2009), (2010, 2017), (2018, 2019), (2020, 2021), (2022, 2023), (2024, 2026))
 """Bands that end where the alignment turned: sanctions, summits, the closed border, the war, the treaty."""
 
@@ -56,8 +57,10 @@ def coverage(sentences: Iterable[LabelledSentence]) -> Coverage:
     everything = list(sentences)
     if not everything:
         raise InputError("there are no labelled sentences to count")
-    groups = Counter(sentence.document_id for sentence in everything)
-    framed = {frame: {s.document_id for s in everything if frame in (s.framing or ())} for frame in Frame}
+    groups = Counter(sentence.document_id or sentence.id for sentence in everything)
+    framed = {
+        frame: {s.document_id for s in everything if s.document_id and frame in (s.framing or ())} for frame in Frame
+    }
     tables: dict[str, dict[str, Counter[str]]] = {facet: {row: Counter() for row in _every_row()} for facet in _FACETS}
     for sentence in everything:
         for facet, column in _FACETS.items():
@@ -65,15 +68,15 @@ def coverage(sentences: Iterable[LabelledSentence]) -> Coverage:
                 tables[facet][row][column(sentence)] += 1
     return Coverage(
         sentences=len(everything),
-        contrasted=sum(groups[sentence.document_id] > 1 for sentence in everything),
-        events=len({sentence.metadata.get("event") for sentence in everything} - {None}),
+        contrasted=sum(groups[sentence.document_id or sentence.id] > 1 for sentence in everything),
+        events=len({str(sentence.metadata["event"]) for sentence in everything if "event" in sentence.metadata}),
         tables=tables,
     )
 
 
 def _years(sentence: LabelledSentence) -> str:
-    year = sentence.metadata.get("year")
-    return next((f"{first}-{last}" for first, last in YEARS if year and first <= year <= last), "other")
+    year = str(sentence.metadata.get("year", ""))
+    return next((f"{a}-{b}" for a, b in YEARS if year.isdecimal() and a <= int(year) <= b), "other")
 
 
 _FACETS: Mapping[str, Callable[[LabelledSentence], str]] = {
@@ -86,22 +89,22 @@ _FACETS: Mapping[str, Callable[[LabelledSentence], str]] = {
 def _every_row() -> Iterator[str]:
     for target in Target:
         for stance in Stance:
-            yield from (f"{target} {stance} ({holder})" for holder in Holder if stance.is_evaluation)
+            yield from (f"{target} {stance} ({holder})" for holder in (*Holder, UNKNOWN) if stance.is_evaluation)
             if not stance.is_evaluation:
                 yield f"{target} {stance}"
     for frame in Frame:
         yield from (f"{frame}", f"{frame}, near miss")
 
 
-def _rows(sentence: LabelledSentence, framed: Mapping[Frame, set[str | None]]) -> Iterator[str]:
+def _rows(sentence: LabelledSentence, framed: Mapping[Frame, set[str]]) -> Iterator[str]:
     for target, stance in sentence.stance.items():
         holder = sentence.holder.get(target)
         if not stance.is_evaluation:
             yield f"{target} {stance}"
-        elif holder is not None:
-            yield f"{target} {stance} ({holder})"
+        else:
+            yield f"{target} {stance} ({holder or UNKNOWN})"
     for frame in Frame:
         if frame in (sentence.framing or ()):
             yield f"{frame}"
-        elif sentence.document_id in framed[frame]:
+        elif sentence.framing is not None and sentence.document_id in framed[frame]:
             yield f"{frame}, near miss"

@@ -52,7 +52,7 @@ def from_labelled(sentence: LabelledSentence) -> Example:
         ],
         framing=sentence.framing,
         sentiment=sentence.sentiment,
-        document_id=sentence.document_id or sentence.issue or sentence.id,
+        document_id=sentence.document,
         issue=sentence.issue,
     )
 

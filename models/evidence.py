@@ -18,8 +18,8 @@ MOST = 5
 """Words that are named for one label."""
 LEAST = 0.01
 """A word that moves the probability by less is not named."""
-WORDS_READ = 200
-"""Words of one sentence that are tried; what stands behind them is not."""
+MOST_CHARACTERS = 1000
+"""A longer sentence is not explained: each of its many words would take a pass of several windows."""
 _WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
 
 
@@ -27,7 +27,8 @@ class Explaining:
     """A classifier whose predictions carry evidence.
 
     Evidence is given for each frame that holds, and for each target that somebody favours or is against: not for
-    the words that name that target, without which nothing would be said of it.
+    the words that name that target, without which nothing would be said of it. A sentence of more than
+    `MOST_CHARACTERS` has none.
 
     Args:
         classifier: what labels.
@@ -46,11 +47,11 @@ class Explaining:
         return [self._explained(prediction) for prediction in self.classifier.predict(sentences)]
 
     def _explained(self, prediction: Prediction) -> Prediction:
-        asked = list(_asked(prediction))
+        text = prediction.sentence.text
+        asked = list(_asked(prediction)) if len(text) <= MOST_CHARACTERS else []
         if not asked:
             return replace(prediction, evidence=())
-        text = prediction.sentence.text
-        words = [match.span() for match in _WORD.finditer(text)][:WORDS_READ]
+        words = [match.span() for match in _WORD.finditer(text)]
         shorter = [without(text, [word]) for word in words]
         erased = self.classifier.score(shorter, [SCHEMA_MENTIONS] * len(shorter))
         return replace(

@@ -53,9 +53,15 @@ class LabelledSentence:
         return f"{self.publisher}, {self.date}" if self.publisher and self.date else None
 
     @property
+    def document(self) -> str:
+        """What groups sentences: the document, else publisher and date, else the sentence alone."""
+        return self.document_id or self.issue or self.id
+
+    @property
     def is_labelled(self) -> bool:
         """Whether anything at all is labelled."""
-        return bool(self.stance) or self.framing is not None or self.sentiment is not None
+        labels = (self.stance, self.holder, self.sentiment)
+        return any(labels) or self.framing is not None
 
 
 @dataclass(frozen=True, slots=True)

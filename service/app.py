@@ -99,7 +99,7 @@ class Stanceframe:
     async def predict(self, body: PredictRequest) -> Response:
         """Label sentences, one by one."""
         longest = self.settings.max_sentence_characters
-        _refuse_more("sentences", len(body.sentences), self._most_sentences(body))
+        _refuse_more("sentences", len(body.sentences), *self._most_sentences(body))
         for i, text in enumerate(body.sentences):
             _refuse_more(f"sentences[{i}]", len(text), longest, "characters")
         with self.labeller.admitted():
@@ -117,7 +117,7 @@ class Stanceframe:
         with self.labeller.admitted():
             cut = await to_thread.run_sync(_cut, body)
             sentences = [sentence for document in cut for sentence in document]
-            _refuse_more("documents", len(sentences), self._most_sentences(body), "sentences")
+            _refuse_more("documents", len(sentences), *self._most_sentences(body))
             predictions = iter(await self.labeller.label(sentences, evidence=body.evidence))
         answers = [
             _document_answer(document.id, list(islice(predictions, len(parts))))
@@ -143,8 +143,10 @@ class Stanceframe:
             }
         )
 
-    def _most_sentences(self, body: PredictRequest | AnalyzeRequest) -> int:
-        return self.settings.max_explained_sentences if body.evidence else self.settings.max_sentences
+    def _most_sentences(self, body: PredictRequest | AnalyzeRequest) -> tuple[int, str]:
+        if body.evidence:
+            return self.settings.max_explained_sentences, "sentences to explain"
+        return self.settings.max_sentences, "sentences"
 
     def _answer(self, name: str, answers: list[dict[str, Any]], texts: Sequence[str]) -> Response:
         warnings = list(_warnings(name, texts))

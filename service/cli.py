@@ -38,6 +38,9 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         except BrokenPipeError:
             sys.stderr.close()
             status = EXIT_FAILED
+        except OSError as error:
+            click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            status = EXIT_FAILED
         sys.exit(status)
 
     return run
@@ -182,13 +185,17 @@ def evaluate(
     """
     import json  # noqa: PLC0415
 
-    from stanceframe.training.diagram import draw_reliability  # noqa: PLC0415
+    from stanceframe.training.diagram import check_diagram, draw_reliability  # noqa: PLC0415
     from stanceframe.training.judge import Judge  # noqa: PLC0415
 
     if layout != "stanceframe" and folds:
         raise InputError("--folds goes with --format stanceframe alone")
     if training and not (model or "").startswith("baseline:"):
         raise InputError("--train is what a fitted baseline learns from: name it with --model baseline:tfidf")
+    if diagram:
+        if layout != "stanceframe":
+            raise InputError("--diagram goes with --format stanceframe alone")
+        check_diagram(diagram)
     judge = Judge(files, model=model, training=training, recipe=recipe, quiet=options["quiet"])
     if layout == "newsmtsc":
         result = judge.mentions()
@@ -198,11 +205,11 @@ def evaluate(
         result = judge.folds(folds, work)
     else:
         result = judge.sentences()
-    if diagram:
-        draw_reliability(result.reliability, diagram)
     if recorded:
         judge.record(recorded, result)
     click.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_table())
+    if diagram:
+        draw_reliability(result.reliability, diagram)
 
 
 @main.command()

@@ -12,7 +12,7 @@ from stanceframe.service.settings import Settings
 
 SENTENCES_AT_A_TIME = 64
 """After so many, a large request lets the others have a turn."""
-EXPLAINED_AT_A_TIME = 4
+EXPLAINED_AT_A_TIME = 1
 """The same where evidence is asked for, which takes as many more passes as the sentences have words."""
 
 

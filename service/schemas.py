@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance, Target
 
@@ -22,7 +22,7 @@ def _is_not_blank(value: str) -> str:
 Text = Annotated[str, AfterValidator(_is_text)]
 SentenceText = Annotated[Text, AfterValidator(_is_not_blank)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-AskedForEvidence = Annotated[bool, Field(description="Also say which words moved each label most: slower")]
+AskedForEvidence = Annotated[StrictBool, Field(description="Also say which words moved each label most: slower")]
 
 
 class Body(BaseModel):

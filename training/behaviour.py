@@ -56,24 +56,35 @@ def read_cases(path: Path) -> Iterator[Case]:
     for number, value in read_json_lines(path):
         try:
             case = _case(value)
-        except (KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise InputError(f"{path}:{number}: no case: {error}") from None
         yield case
 
 
-def _case(value: Mapping[str, Any]) -> Case:
-    texts, expected = [str(value["text"])], [_answer(value["expect"])]
-    if "changed" in value:
-        texts.append(str(value["changed"]))
-        expected.append(_answer(value["expect_changed"]))
-    case = Case(str(value["id"]), str(value["family"]), texts, expected)
+def _case(value: object) -> Case:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a case is a JSON object, not {type(value).__name__}")
+    texts, expected = [_text(value, "text")], [_answer(value.get("expect"), "expect")]
+    if "changed" in value or "expect_changed" in value:
+        texts.append(_text(value, "changed"))
+        expected.append(_answer(value.get("expect_changed"), "expect_changed"))
+    case = Case(_text(value, "id"), _text(value, "family"), texts, expected)
     told = any(v not in PLAIN for k, v in expected[0].items() if k in set(Target)) or expected[0].get("framing")
     if case.is_invariance and not told:
         raise ValueError("an invariance case needs a stance that somebody holds, or a frame")
     return case
 
 
-def _answer(value: Mapping[str, Any]) -> Answer:
+def _text(value: Mapping[str, Any], field: str) -> str:
+    text = value.get(field)
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{field}: required, a string that is not empty")
+    return text
+
+
+def _answer(value: object, field: str) -> Answer:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{field}: required, a JSON object of what must be said")
     for key, label in value.items():
         if key == "framing":
             if not isinstance(label, list) or not set(label) <= set(Frame):
@@ -82,8 +93,6 @@ def _answer(value: Mapping[str, Any]) -> Answer:
             raise ValueError(f"{key!r} is none of {', '.join(_VALUES)}, framing")
         elif label not in _VALUES[key]:
             raise ValueError(f"{key}: {label!r} is none of {', '.join(_VALUES[key])}")
-    if not value:
-        raise ValueError("nothing is expected")
     return {key: sorted(label) if key == "framing" else label for key, label in value.items()}
 
 

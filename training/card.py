@@ -18,6 +18,7 @@ alignment ("sacred struggle", "desperation") and the sentence's sentiment. Label
 
 - Made: {created}, by the recipe `{recipe}` (seed {seed})
 - Base encoder: {encoder}
+- Teacher: {teacher}
 - Precision of the weights: half
 
 ## Trained on
@@ -60,7 +61,7 @@ def model_card(
     """The card as Markdown.
 
     Args:
-        recipe: `name` and `seed` at least.
+        recipe: `name` and `seed` at least; `teacher` says who taught, if anybody did.
         trained_on: of each source `name`, `sentences` and `share`.
         base_encoder: its name.
         calibration: whose thresholds are told.
@@ -77,6 +78,7 @@ def model_card(
         recipe=recipe["name"],
         seed=recipe["seed"],
         encoder=base_encoder,
+        teacher=recipe.get("teacher") or "none, it learned from labels alone",
         sources="\n".join(f"| {s['name']} | {s['sentences']} | {s['share']:g} |" for s in trained_on),
         fitted_on=calibration.fitted_on,
         thresholds="\n".join(thresholds),

@@ -132,7 +132,12 @@ def read_recipe(name: str) -> Recipe:
         for setting in ("calibrates", "labels", "taught"):
             if getattr(source, setting) and source.format != "stanceframe":
                 raise ConfigError(f"{path}: {source.path} cannot have {setting}: only the format stanceframe can")
-    return _build(Recipe, {"name": path.stem, **values, "data": data}, str(path))
+        if source.taught and source.calibrates:
+            raise ConfigError(f"{path}: {source.path} cannot be taught and have calibrates: it has no labels")
+    recipe = _build(Recipe, {"name": path.stem, **values, "data": data}, str(path))
+    if recipe.teacher and not recipe.distil:
+        raise ConfigError(f"{path}: distil = 0, and the teacher would not be heard: say its weight, or name no teacher")
+    return recipe
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = MappingProxyType(

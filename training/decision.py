@@ -70,7 +70,7 @@ def compare_paired(
 ) -> Comparison:
     """Compare what both say of the same sentences; both see the same resamples."""
     labels = gold(sentences)
-    groups = np.unique([sentence.document_id or sentence.id for sentence in sentences], return_inverse=True)[1]
+    groups = np.unique([sentence.document for sentence in sentences], return_inverse=True)[1]
     differences = [
         quality(labels.rows(rows), candidate.rows(rows)) - quality(labels.rows(rows), incumbent.rows(rows))
         for rows in bootstrap_groups(groups, DRAWS, SEED)

@@ -1,7 +1,7 @@
 """From a strong checkpoint to a small one: the teacher is asked of everything, and the student learns from both."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from stanceframe.models.classifier import StanceClassifier
 from stanceframe.models.engines import Precision
 from stanceframe.models.errors import ConfigError
 from stanceframe.training.config import Recipe
+from stanceframe.training.encoders import find_encoder
+from stanceframe.training.lessons import read_sentences, read_sources
 from stanceframe.training.optimise import bfloat16_helps
 from stanceframe.training.teaching import teach
-from stanceframe.training.train import train
+from stanceframe.training.train import check_output, train
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +40,31 @@ def distill(
         files: more files of labelled sentences.
         output: folder of the student's checkpoint.
         kept: file of the teachers' probabilities; by default beside `output`. With it, `train` repeats the
-            distillation without the teachers: name it as the recipe's `teacher`.
+            distillation without the teachers: name it as the recipe's `teacher`, and the weight as its `distil`.
         quiet: no progress bar.
 
     Raises:
         CheckpointError: a teacher is no checkpoint, or `output` holds something else than one.
-        ConfigError: the recipe's sources cannot be used.
+        ConfigError: the recipe's sources cannot be used, or `kept` is what other teachers said.
         EncoderNotFoundError: the base encoder is nowhere.
     """
     if not teachers:
         raise ConfigError("distillation needs a teacher: name a checkpoint")
-    precision: Precision = "bf16" if bfloat16_helps() else "fp32"
+    check_output(output)
+    find_encoder(recipe.encoder)
+    read_sources(replace(recipe, teacher="", distil=0.0), files)
     kept = kept or output.resolve().parent / f"{output.name}.teacher.safetensors"
+    precision: Precision = "bf16" if bfloat16_helps() else "fp32"
     classifiers = [StanceClassifier.from_pretrained(teacher, precision) for teacher in teachers]
-    places = {source.file for source in recipe.data if source.format == "stanceframe" and source.file.is_file()}
-    texts = [sentence.text for place in (*sorted(places), *files) for sentence in read_labelled(place)]
-    log.info("asking %d teacher(s) of %d sentences", len(classifiers), len(texts))
-    teach(classifiers, texts, kept, quiet=quiet)
+    log.info("asking %s", " and ".join(classifier.tag for classifier in classifiers))
+    teach(classifiers, _texts(recipe, files), kept, quiet=quiet)
     return train(replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL), files, output, quiet=quiet)
+
+
+def _texts(recipe: Recipe, files: Sequence[Path]) -> Iterator[str]:
+    """What the student will learn from, as far as it is about the schema's targets."""
+    for source in recipe.data:
+        if source.format == "stanceframe" and source.file.is_file():
+            yield from (sentence.text for sentence in read_sentences(source))
+    for file in files:
+        yield from (sentence.text for sentence in read_labelled(file))

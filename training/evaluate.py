@@ -129,7 +129,7 @@ def evaluate(sentences: Sequence[LabelledSentence], classifier: Classifier) -> E
 def compare(sentences: Sequence[LabelledSentence], said: Predicted, model: str) -> Evaluation:
     """Figures with intervals from 1,000 seeded resamples of documents."""
     labels = gold(sentences)
-    groups = np.unique([s.document_id or s.id for s in sentences], return_inverse=True)[1]
+    groups = np.unique([s.document for s in sentences], return_inverse=True)[1]
     kinds = np.array([s.publisher_kind or "" for s in sentences])
     slices = {}
     for kind in sorted(set(kinds.tolist()) - {""}):

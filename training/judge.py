@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stanceframe.data.corpus import normalised, read_labelled
+from stanceframe.data.corpus import read_labelled
 from stanceframe.data.examples import from_labelled, read_newsmtsc
 from stanceframe.data.splits import fold_of
 from stanceframe.models.champion import resolve
@@ -18,7 +18,7 @@ from stanceframe.training.card import record
 from stanceframe.training.config import read_recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import Evaluation, compare, evaluate, evaluate_mentions, predicted
-from stanceframe.training.lessons import read_sentences, read_sources
+from stanceframe.training.lessons import apart, read_sentences, read_sources
 from stanceframe.training.train import out_of_fold
 
 PREFIX = "baseline:"
@@ -158,14 +158,13 @@ class Judge:
 
 def unseen(training: Sequence[LabelledSentence], judged: Sequence[LabelledSentence]) -> list[LabelledSentence]:
     """The training sentences that share neither document nor text with what is judged."""
-    documents = {place for sentence in judged for place in (sentence.document_id, sentence.issue) if place}
-    texts = {normalised(sentence.text) for sentence in judged}
-    return [s for s in training if (s.document_id or s.issue) not in documents and normalised(s.text) not in texts]
+    kept = apart([from_labelled(s) for s in judged], [from_labelled(s) for s in training])
+    return [sentence for sentence, keep in zip(training, kept, strict=True) if keep]
 
 
 def _folds(sentences: Sequence[LabelledSentence], count: int) -> Iterator[tuple[list[int], list[int]]]:
     """For each fold that has sentences: their indices, and those of the rest."""
-    parts = [fold_of(s.document_id or s.id, count) for s in sentences]
+    parts = [fold_of(s.document, count) for s in sentences]
     for fold in sorted(set(parts)):
         yield [i for i, part in enumerate(parts) if part == fold], [i for i, part in enumerate(parts) if part != fold]
 

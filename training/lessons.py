@@ -26,7 +26,10 @@ FROZEN_TEST = SHIPPED / "test.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source's examples, how much of it an epoch draws, and whether the calibration is fitted on it.
+    """A source's examples and what becomes of them.
+
+    An epoch draws `share` of them; the calibration is fitted on those that say so; of what is `taught` only a
+    teacher speaks.
 
     `sha256` is that of the file, with that of the labels kept apart behind a plus sign if there are any.
     """
@@ -37,19 +40,34 @@ class Source:
     sha256: str
     examples: Sequence[Example]
     calibrates: bool = False
+    taught: bool = False
 
     def without(self, judged: Sequence[Example]) -> "Source":
         """The same source less the documents of some examples, and less their texts wherever else they stand."""
-        documents = {place for example in judged for place in (example.document_id, example.issue) if place}
-        texts = {normalised(example.text) for example in judged}
-        return replace(
-            self,
-            examples=[e for e in self.examples if e.document_id not in documents and normalised(e.text) not in texts],
-        )
+        kept = apart(judged, self.examples)
+        return replace(self, examples=[e for e, keep in zip(self.examples, kept, strict=True) if keep])
 
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: no text."""
         return {"name": self.name, "sentences": len(self.examples), "share": self.share, "sha256": self.sha256}
+
+
+def apart(judged: Sequence[Example], examples: Sequence[Example]) -> list[bool]:
+    """Whether each example has neither document nor text of what is judged.
+
+    Two sentences of one publisher and date may be of one document where that of either is unknown.
+    """
+    documents = {example.document_id for example in judged}
+    issues = {example.issue for example in judged if example.issue}
+    unplaced = {example.issue for example in judged if example.issue and example.document_id == example.issue}
+    texts = {normalised(example.text) for example in judged}
+    return [
+        e.document_id not in documents
+        and (e.document_id != e.issue or e.issue not in issues)
+        and e.issue not in unplaced
+        and normalised(e.text) not in texts
+        for e in examples
+    ]
 
 
 def frozen_texts() -> frozenset[str]:
@@ -83,7 +101,7 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
             examples = [e for e in examples if teaching is not None and teaching.of(e.text) is not None]
         hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
         name = f"{source.path} (taught)" if source.taught else source.path
-        found.append(Source(name, source.format, source.share, hashes, examples, source.calibrates))
+        found.append(Source(name, source.format, source.share, hashes, examples, source.calibrates, source.taught))
     if not any(source.examples for source in found):
         raise ConfigError("there is nothing to learn from: name a file with --data")
     return found

@@ -91,16 +91,17 @@ def teach(teachers: Sequence[StanceClassifier], texts: Iterable[str], kept: Path
     Args:
         teachers: at least one.
         texts: what to ask.
-        kept: the file of `Teaching.save`. What the same teachers said there is not asked again, and it is saved
-            every `AT_ONCE` texts: asked again after a cut, it goes on.
+        kept: the file of `Teaching.save`. What is there is not asked again, and it is saved every `AT_ONCE` texts:
+            asked again after a cut, it goes on.
         quiet: no progress bar.
 
     Raises:
-        ConfigError: `kept` is another kind of file.
+        ConfigError: `kept` is another kind of file, or what other teachers said.
     """
-    tags = " ".join(teacher.tag for teacher in teachers)
-    known = Teaching.read(kept) if kept.exists() else None
-    teaching = known if known is not None and known.teacher == tags else Teaching(tags, {}, {})
+    tags = " ".join(sorted(teacher.tag for teacher in teachers))
+    teaching = Teaching.read(kept) if kept.exists() else Teaching(tags, {}, {})
+    if teaching.teacher != tags:
+        raise ConfigError(f"{kept} is what {teaching.teacher} said, not {tags}: name another file, or remove it")
     asked = {text_id(text): text for text in texts}
     left = [(identity, text) for identity, text in asked.items() if identity not in teaching.rows]
     with tqdm(total=len(left), unit="sentence", disable=True if quiet else None) as bar:

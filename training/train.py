@@ -57,13 +57,12 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
         EncoderNotFoundError: the base encoder is nowhere.
         CheckpointError: `output` holds something else than a checkpoint.
     """
+    check_output(output)
     output = output.resolve()
-    if output.exists() and not (output / MANIFEST).is_file() and not _is_empty_folder(output):
-        raise CheckpointError(f"{output} is in the way: it is no checkpoint; name another folder")
     work = output.parent / f".{output.name}.training"
     learnt = _learn(recipe, read_sources(recipe, files), find_encoder(recipe.encoder), work, quiet=quiet)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    settings = asdict(replace(recipe, data=()))
+    settings = asdict(replace(recipe, data=(), teacher=_teachers(recipe)))
     trained_on = [source.to_json() for source in learnt.sources]
     save_checkpoint(
         output,
@@ -82,8 +81,14 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
     return checkpoint
 
 
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+def check_output(path: Path) -> None:
+    """See that a checkpoint may be written to a folder.
+
+    Raises:
+        CheckpointError: it holds something else than a checkpoint.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise CheckpointError(f"{path} is in the way: it is no checkpoint; name another folder")
 
 
 def new_network(recipe: Recipe, base: Path) -> tuple[StanceframeNetwork, Encoder]:
@@ -110,6 +115,14 @@ def new_network(recipe: Recipe, base: Path) -> tuple[StanceframeNetwork, Encoder
     return network, encoder
 
 
+def _teachers(recipe: Recipe) -> str:
+    """Who taught: checkpoints' tags and the hash of what they said, and no path."""
+    teaching = read_teaching(recipe)
+    if teaching is None or recipe.teacher_file is None:
+        return ""
+    return f"{teaching.teacher} ({len(teaching.rows)} sentences, sha256 {sha256(recipe.teacher_file)[:12]})"
+
+
 @dataclass(frozen=True, slots=True)
 class _Learnt:
     """What came of a run, and what it learned from."""
@@ -123,7 +136,7 @@ class _Learnt:
 
 def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *, quiet: bool) -> _Learnt:
     """Train, and calibrate on one part of the calibrating sources' documents, or of all labelled sentences'."""
-    labelled = [source for source in sources if source.format == "stanceframe"]
+    labelled = [source for source in sources if source.format == "stanceframe" and not source.taught]
     calibrating = [source for source in labelled if source.calibrates] or labelled
     judged = [e for source in calibrating for e in source.examples if fold_of(e.document_id or e.id, PARTS) == 0]
     told = f"{len(judged)} sentences of {', '.join(source.name for source in calibrating)}"
@@ -138,7 +151,7 @@ def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *,
         sources = [source.without(judged) for source in sources]
     network, encoder = new_network(recipe, base)
     log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
-    state = work / f"whole-{_identity(recipe, sources)}.state"
+    state = work / f"result-{_identity(recipe, sources)}.state"
     draw = drawing(sources, recipe.seed, read_teaching(recipe))
     losses = optimise(network, encoder, draw, recipe, state_file=state, quiet=quiet)
     if calibrated and not recipe.whole:

@@ -67,3 +67,15 @@ def test_thin_cells_are_those_under_the_number(counted):
 def test_nothing_to_count_is_an_error():
     with pytest.raises(InputError, match="no labelled sentences"):
         coverage([])
+
+
+def test_what_is_not_told_is_counted_as_such():
+    odd = [
+        parse_labelled({"id": "a", "text": "A.", "stance": {"russia": "favor"}, "framing": ["desperation"]}),
+        parse_labelled({"id": "b", "text": "B.", "stance": {"russia": "neutral"}, "year": "2024", "event": ["x"]}),
+    ]
+    counted = coverage(odd)
+    assert counted.contrasted == 0 and counted.events == 1
+    assert counted.tables["years"]["russia neutral"] == {"2024-2026": 1}
+    assert counted.tables["years"]["russia favor (unlabelled)"] == {"other": 1}
+    assert counted.tables["years"]["desperation, near miss"].total() == 0

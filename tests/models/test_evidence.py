@@ -84,3 +84,10 @@ def _probability(prediction, label, scores):
         column = list(Stance).index(stance.label)
         return stance.confidence if scores is None else scores.stance[list(Target).index(label), column]
     return prediction.framing.probabilities[label] if scores is None else scores.framing[list(Frame).index(label)]
+
+
+def test_a_very_long_sentence_is_not_explained(shipped):
+    text = "The White House condemned Russia for the launch, " + "and again " * 100 + "today."
+    (prediction,) = Explaining(shipped).predict([Sentence(text)])
+    assert prediction.stance[Target.RUSSIA].label is Stance.AGAINST
+    assert prediction.evidence == ()

@@ -25,7 +25,7 @@ SURFACE = {
         "CheckpointError ConfigError EncoderNotFoundError InputError LabelError RegistryError StanceframeError "
         "StoreError"
     ),
-    "evidence": "Explaining LEAST MOST WORDS_READ without",
+    "evidence": "Explaining LEAST MOST MOST_CHARACTERS without",
     "labels": "Frame Holder Label LabelSchema Sentiment Stance TARGETS Target TargetText parse_label",
     "network": "AttentionPool Batch Head Logits MAX_TARGETS StanceframeConfig StanceframeNetwork",
     "types": (

@@ -54,6 +54,8 @@ def test_evidence_is_there_where_it_is_asked_for(client, tiny, monkeypatch):
     assert [(word["for"], word["start"], word["end"]) for word in row["evidence"]] == [
         (word.label, word.start, word.end) for word in expected.evidence
     ]
+    weights = [word["weight"] for word in row["evidence"]]
+    assert weights == pytest.approx([word.weight for word in expected.evidence], abs=2e-3)
     [document] = client.post("/analyze", json={"documents": [{"text": f"No. {text}"}], "evidence": True}).json()[
         "documents"
     ]
@@ -66,7 +68,10 @@ def test_more_evidence_than_is_given_at_a_time_is_refused(serve):
     texts = ["Kim met Putin.", "Putin met Kim."]
     assert client.post("/predict", json={"sentences": texts}).status_code == 200
     refused = client.post("/predict", json={"sentences": texts, "evidence": True})
-    assert refused.status_code == 422 and refused.json()["errors"][0]["detail"] == "has 2 items, and may have 1"
+    assert (
+        refused.status_code == 422
+        and refused.json()["errors"][0]["detail"] == "has 2 sentences to explain, and may have 1"
+    )
 
 
 def test_nothing_in_nothing_out(client):

@@ -83,9 +83,13 @@ def test_a_familys_rate_is_over_the_cases_that_count(written):
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ({"expect": BAD}, "'text'"),
-        ({"text": "a"}, "'expect'"),
-        ({"text": "a", "expect": {}}, "nothing is expected"),
+        ({"expect": BAD}, "text: required, a string"),
+        ({"text": None, "expect": BAD}, "text: required, a string"),
+        ({"text": " ", "expect": BAD}, "text: required, a string"),
+        ({"text": "a"}, "expect: required, a JSON object"),
+        ({"text": "a", "expect": {}}, "expect: required, a JSON object"),
+        ({"text": "a", "expect": ["russia"]}, "expect: required, a JSON object"),
+        ({"text": "a", "expect": BAD, "expect_changed": BAD}, "changed: required, a string"),
         ({"text": "a", "expect": {"china": "favor"}}, "'china' is none of russia"),
         ({"text": "a", "expect": {"russia": "hostile"}}, "russia: 'hostile' is none of favor"),
         ({"text": "a", "expect": {"framing": ["holy"]}}, "framing: a list of sacred_struggle"),

@@ -95,3 +95,17 @@ def test_a_file_that_is_no_text_is_an_error(tmp_path):
 def test_an_unknown_recipe_is_told_which_there_are():
     with pytest.raises(ConfigError, match=r"best: no such recipe; shipped are .*student"):
         read_recipe("best")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('teacher = "said.safetensors"\n', "distil = 0, and the teacher would not be heard"),
+        ('[[data]]\npath = "a"\ntaught = true\ncalibrates = true\n', "cannot be taught and have calibrates"),
+        ('[[data]]\npath = "a"\nformat = "dse"\ntaught = true\n', "cannot have taught"),
+    ],
+)
+def test_a_teacher_that_nobody_would_hear_is_refused(tmp_path, text, said):
+    (tmp_path / "odd.toml").write_text(f'encoder = "base"\n{text}')
+    with pytest.raises(ConfigError, match=said):
+        read_recipe(str(tmp_path / "odd.toml"))

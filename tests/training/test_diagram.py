@@ -20,17 +20,27 @@ def test_each_head_has_its_diagram_and_its_error(tmp_path):
     }
 
 
-def test_the_same_numbers_give_the_same_picture(tmp_path):
-    for name in ("a.svg", "b.svg"):
-        draw_reliability(HEADS, tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+@pytest.mark.parametrize("ending", ["svg", "SVG", "png", "pdf"])
+def test_the_same_numbers_give_the_same_picture(tmp_path, ending):
+    for name in ("a", "b"):
+        draw_reliability(HEADS, tmp_path / f"{name}.{ending}")
+    assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
 
 
-def test_an_ending_of_no_format_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"heads\.text"):
-        draw_reliability(HEADS, tmp_path / "heads.text")
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("heads.text", r"heads\.text: its ending says how"),
+        ("heads", "its ending"),
+        ("no/heads.svg", "there is no folder"),
+    ],
+)
+def test_a_place_where_nothing_can_be_drawn_is_refused(tmp_path, place, said):
+    with pytest.raises(ConfigError, match=said):
+        draw_reliability(HEADS, tmp_path / place)
 
 
-def test_nothing_to_draw_is_refused(tmp_path):
+@pytest.mark.parametrize("heads", [{}, {"russia": []}])
+def test_nothing_to_draw_is_refused(tmp_path, heads):
     with pytest.raises(ConfigError, match="no decisions to draw"):
-        draw_reliability({}, tmp_path / "heads.svg")
+        draw_reliability(heads, tmp_path / "heads.svg")

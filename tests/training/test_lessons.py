@@ -12,9 +12,9 @@ from stanceframe.data.corpus import read_labelled, write_labelled
 from stanceframe.data.examples import from_labelled
 from stanceframe.models.checkpoint import sha256
 from stanceframe.models.errors import ConfigError, InputError
-from stanceframe.models.labels import Holder, Sentiment, Stance
-from stanceframe.training.config import DataSource
-from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources
+from stanceframe.models.labels import Holder, Sentiment, Stance, Target
+from stanceframe.training.config import RECIPES, DataSource, read_recipe
+from stanceframe.training.lessons import FROZEN_TEST, Source, apart, drawing, read_sources
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +164,38 @@ def test_wrong_labels_kept_apart_are_named_by_their_line(tmp_path, line, said):
     with pytest.raises(InputError, match=said) as raised:
         read_labels(path)
     assert str(raised.value).startswith(f"{path}:2: ")
+
+
+def test_a_sentence_with_a_document_is_left_out_where_the_judged_one_knows_only_its_issue(toy):
+    judged = from_labelled(replace(toy[0], publisher="KCNA", date="2024-06-19", document_id=None))
+    same = from_labelled(replace(toy[1], id="same", publisher="KCNA", date="2024-06-19", document_id="kcna.kp/1"))
+    other = from_labelled(replace(toy[2], id="other", publisher="KCNA", date="2024-06-20", document_id="kcna.kp/2"))
+    assert apart([judged], [same, other]) == [False, True]
+
+
+def test_documents_of_one_issue_are_apart_where_both_are_known(toy):
+    one, two = (
+        from_labelled(replace(s, publisher="KCNA", date="2024-06-19", document_id=f"kcna.kp/{i}"))
+        for i, s in enumerate(toy[:2])
+    )
+    assert apart([one], [two]) == [True]
+
+
+def test_a_holder_kept_apart_fits_the_stance_that_it_meets(recipe, toy, toy_file, tmp_path):
+    neutral = next(s for s in toy if s.stance[Target.RUSSIA] is Stance.ABSENT)
+    labels = kept_apart(tmp_path / "labels.jsonl", {"id": neutral.id, "holder": {"russia": "author"}})
+    with pytest.raises(InputError, match=f"labels kept apart of {neutral.id}: holder.russia: nobody holds absent"):
+        read_sources(replace(recipe, data=(replace(recipe.data[0], labels=labels),)))
+
+
+def test_labels_kept_apart_that_meet_no_sentence_are_told(recipe, tmp_path, caplog):
+    labels = kept_apart(tmp_path / "labels.jsonl", {"id": "nowhere", "sentiment": "negative"})
+    read_sources(replace(recipe, data=(replace(recipe.data[0], labels=labels),)))
+    assert "1 of 1 labels kept apart have no sentence here, such as nowhere" in caplog.text
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_labels_that_a_shipped_recipe_names_are_installed_with_it(path):
+    files = [source.labels_file for source in read_recipe(path.stem).data if source.labels_file]
+    assert all(read_labels(file) for file in files)
+    assert files or path.stem == "retrain"

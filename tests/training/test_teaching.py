@@ -1,5 +1,6 @@
 """A teacher's probabilities: asked once, kept without text, and learned from."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -61,12 +62,13 @@ def test_the_same_teacher_is_not_asked_again(tiny, tmp_path, monkeypatch):
     assert len(again.rows) == 3 and Teaching.read(kept).rows == again.rows
 
 
-def test_another_teacher_is_asked_of_everything(tiny, new_tiny, save, tmp_path):
+def test_what_another_teacher_said_is_not_overwritten(tiny, new_tiny, save, tmp_path):
     kept = tmp_path / "kept.safetensors"
     teach([tiny], ["kim met putin .", "kim met kim ."], kept, quiet=True)
     other = StanceClassifier.from_pretrained(save(new_tiny(seed=5), tmp_path / "other").path)
-    again = teach([other], ["kim met putin ."], kept, quiet=True)
-    assert (again.teacher, len(again.rows)) == (other.tag, 1)
+    with pytest.raises(ConfigError, match=f"is what {tiny.tag} said, not {other.tag}"):
+        teach([other], ["kim met putin ."], kept, quiet=True)
+    assert len(Teaching.read(kept).rows) == 2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no such format"])
@@ -95,14 +97,16 @@ def test_without_a_teacher_a_taught_source_is_empty(recipe, bare):
     assert sources[1].examples == []
 
 
-def test_a_student_learns_from_sentences_that_only_the_teacher_labelled(recipe, toy, bare, save, tmp_path):
+def test_a_student_learns_from_sentences_that_only_the_teacher_labelled(recipe, toy, bare, tmp_path):
     """The student's only labels are of other sentences, and few."""
     teacher = train(replace(recipe, epochs=30), [], tmp_path / "teacher", quiet=True)
     write_labelled(tmp_path / "few.jsonl", toy[:6])
     sources = (DataSource(str(tmp_path / "few.jsonl")), DataSource(str(bare[0]), taught=True, share=8.0))
     few = replace(recipe, data=sources, epochs=15)
     student = distill(few, [teacher.path], [], tmp_path / "student", quiet=True)
-    assert (tmp_path / "student.teacher.safetensors").is_file()
+    assert len(Teaching.read(tmp_path / "student.teacher.safetensors").rows) == 18
+    assert teacher.tag in (student.path / "README.md").read_text()
+    assert str(tmp_path) not in json.dumps(student.metrics["recipe"])
     assert student.metrics["recipe"]["distil"] == 0.5
     assert [s["sentences"] for s in student.trained_on] == [6, 12]
 
