@@ -1,7 +1,8 @@
 """The model card of a checkpoint, made from the run that made it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stanceframe.models.calibration import Calibration
@@ -41,13 +42,34 @@ Fitted on {fitted_on}.
 
 {measured}
 
+## Where it fails
+
+{fails}
+
+It was made for English news about these three states, sentence by sentence: what only the article makes clear is not
+seen, a bare "he said" or "the President" may be read wrongly, and other languages are labelled without any promise.
+
+## How the labels were made
+
+The shipped sentences were written and labelled by language models that read by the codebook, two blind readers each,
+settled where they differ (see the datasheet, `data/sentences/README.md`). The labels of real text are one reading
+each by a language model, but for the development set, which has two. No person has labelled either: agreement says
+that the labels are consistent, not that people would agree.
+
 ## Not for
 
 Judging a person, an outlet or an employee without a human who reads the text; law enforcement; any decision about
 an individual. A label says what one sentence conveys, read alone: not whether it is true, and not what its author
-believes. The sentences of the shipped corpus were labelled by language models that read by the codebook, not by a
-person. All are English.
+believes.
 """
+
+
+UNMEASURED = "Nothing is known yet: run `stanceframe evaluate FILE --model DIR --record NAME`."
+WEAK = 0.75
+"""Figures under it are named among the weaknesses."""
+FEWEST = 100
+"""Kinds of publishers with fewer sentences are too few to be called weak."""
+BEHIND = 0.08
 
 
 def model_card(
@@ -56,7 +78,8 @@ def model_card(
     base_encoder: str,
     calibration: Calibration,
     created: str,
-    measured: str = "Nothing yet: run `stanceframe evaluate FILE --model DIR --record NAME`.",
+    evaluations: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    history: str = "",
 ) -> str:
     """The card as Markdown.
 
@@ -66,12 +89,14 @@ def model_card(
         base_encoder: its name.
         calibration: whose thresholds are told.
         created: when.
-        measured: the part on what was measured.
+        evaluations: what was measured, by the name of the set.
+        history: what is to be told of how it came about, before what was measured.
     """
     thresholds = [f"| frame {frame} holds | {calibration.frame_threshold[frame]:.2f} |" for frame in Frame]
     thresholds += [
         f"| stance toward {target} is answered | {calibration.abstain_below[target]:.2f} |" for target in Target
     ]
+    tables = [_measured(name, figures) for name, figures in evaluations.items()]
     return _CARD.format(
         codebook=LabelSchema().version,
         created=created,
@@ -82,7 +107,8 @@ def model_card(
         sources="\n".join(f"| {s['name']} | {s['sentences']} | {s['share']:g} |" for s in trained_on),
         fitted_on=calibration.fitted_on,
         thresholds="\n".join(thresholds),
-        measured=measured,
+        measured="\n\n".join(filter(None, [history, *tables])) or UNMEASURED,
+        fails="\n".join(f"- {weakness}" for weakness in _weaknesses(evaluations)) or UNMEASURED,
     )
 
 
@@ -101,7 +127,8 @@ def record(path: Path, name: str, evaluation: Evaluation) -> Checkpoint:
         checkpoint.base_encoder,
         Calibration.from_json(read_json(path / "calibration.json")),
         checkpoint.created,
-        "\n\n".join(_measured(name, figures) for name, figures in evaluations.items()),
+        evaluations,
+        metrics.get("history", ""),
     )
     write_json(path / "metrics.json", metrics)
     write_text(path / "README.md", card)
@@ -111,6 +138,23 @@ def record(path: Path, name: str, evaluation: Evaluation) -> Checkpoint:
     )
 
 
+def _weaknesses(evaluations: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What the figures say against a checkpoint: weak classes and families, and kinds of publishers far behind."""
+    for name, figures in evaluations.items():
+        values = {
+            key: of["value"] for key, of in figures.items() if isinstance(of, Mapping) and of.get("value") is not None
+        }
+        weak = [f"{key} {value:.2f}" for key, value in values.items() if key.startswith(JUDGED) and value < WEAK]
+        if weak:
+            yield f"On `{name}`: {', '.join(weak)}."
+        for kind, of in figures["slices"].get("publisher_kind", {}).items():
+            value, whole = of[MAIN]["value"], values.get(MAIN)
+            if of["n"] >= FEWEST and value is not None and whole is not None and value < whole - BEHIND:
+                yield f"On `{name}`, {kind}: {MAIN} {value:.2f}, against {whole:.2f} of all."
+
+
+JUDGED = ("f1_", "passed_", "macro_f1")
+MAIN = "stance_macro_f1"
 _INTERVAL = {
     "sentences": "95% from 1,000 resamples of documents",
     "mentions": "95% from 1,000 resamples of sentences",

@@ -6,7 +6,7 @@ candidate is compared with the incumbent. Without enough labels, or without a ga
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from stanceframe.training.candidate import Candidate, judge, teach
 from stanceframe.training.card import model_card
 from stanceframe.training.config import Recipe, read_recipe
 from stanceframe.training.decision import Decision
-from stanceframe.training.evaluate import Evaluation, evaluate
+from stanceframe.training.evaluate import evaluate
 from stanceframe.training.lessons import FROZEN_TEST
 from stanceframe.training.lot import Lot, gather
 from stanceframe.training.registry import now, promote
@@ -140,7 +140,7 @@ def _promote(
         "held-out new labels": evaluate(outcome.lot.judge, candidate.classifier),
     }
     metrics: dict[str, Any] = {
-        "recipe": asdict(replace(candidate.recipe, data=())),
+        "recipe": asdict(replace(candidate.recipe, data=(), teacher=incumbent.tag)),
         "losses": candidate.losses,
         "retraining": {
             "incumbent": incumbent.tag,
@@ -151,19 +151,24 @@ def _promote(
             "held_out_new_labels": decision.new.to_json(),
             "reason": decision.reason(),
         },
+        "history": _history(incumbent, decision),
         "evaluations": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
     }
+    calibration = candidate.classifier.calibration
+    trained_on = [*map(dict, incumbent.trained_on), candidate.sources[0].to_json()]
+    base = incumbent.base_encoder
+    told = (metrics["recipe"], trained_on, base, calibration, created, metrics["evaluations"], metrics["history"])
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(
             Path(folder) / "candidate",
             candidate.network,
             candidate.encoder,
-            candidate.classifier.calibration,
+            calibration,
             created=created,
-            trained_on=[*map(dict, incumbent.trained_on), candidate.sources[0].to_json()],
-            base_encoder=incumbent.base_encoder,
+            trained_on=trained_on,
+            base_encoder=base,
             metrics=metrics,
-            card=_card(incumbent, candidate, decision, evaluations, created),
+            card=model_card(*told),
         )
         promotion = promote(
             str(checkpoint.path), decision.reason(), labels_until=labels_until, instead_of=incumbent.tag
@@ -171,26 +176,8 @@ def _promote(
     return promotion.tag
 
 
-def _card(
-    incumbent: Checkpoint,
-    candidate: Candidate,
-    decision: Decision,
-    evaluations: Mapping[str, Evaluation],
-    created: str,
-) -> str:
-    measured = [
-        f"Retrained from {incumbent.tag}, whose own sources were: "
-        + ", ".join(f"{source['name']} ({source['sentences']})" for source in incumbent.trained_on)
-        + ".",
-        f"- {decision.frozen}",
-        f"- {decision.new}",
-        *(f"```\n{evaluation.to_table()}\n```" for evaluation in evaluations.values()),
-    ]
-    return model_card(
-        asdict(candidate.recipe),
-        [source.to_json() for source in candidate.sources],
-        incumbent.base_encoder,
-        candidate.classifier.calibration,
-        created,
-        "\n\n".join(measured),
+def _history(incumbent: Checkpoint, decision: Decision) -> str:
+    sources = ", ".join(f"{source['name']} ({source['sentences']})" for source in incumbent.trained_on)
+    return (
+        f"Retrained from {incumbent.tag}, whose own sources were: {sources}.\n\n- {decision.frozen}\n- {decision.new}"
     )
