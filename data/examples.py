@@ -29,7 +29,8 @@ class TargetLabels:
 class Example:
     """A text with any number of targets; framing and sentiment None are unlabelled.
 
-    `issue` is publisher and date, the `document_id` of a sentence whose own document is unknown.
+    `issue` is publisher and date, the `document_id` of a sentence whose own document is unknown; `kind` is that of its
+    publisher.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Example:
     sentiment: Sentiment | None = None
     document_id: str | None = None
     issue: str | None = None
+    kind: str | None = None
 
 
 def from_labelled(sentence: LabelledSentence) -> Example:
@@ -54,6 +56,7 @@ def from_labelled(sentence: LabelledSentence) -> Example:
         sentiment=sentence.sentiment,
         document_id=sentence.document,
         issue=sentence.issue,
+        kind=sentence.publisher_kind,
     )
 
 

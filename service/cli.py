@@ -152,6 +152,8 @@ def distill(
               help="What a fitted baseline learns from, instead of the recipe's labelled sentences.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2, 20),
               help="Cross-validate: fit the recipe or the baseline on the other folds of documents.")  # fmt: skip
+@click.option("--leave-out-kinds", is_flag=True,
+              help="Cross-validate, leaving out each kind of publisher in turn.")  # fmt: skip
 @click.option("--recipe", default="student", show_default=True,
               help="What --folds trains, and whose sentences a baseline learns from.")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/folds"),
@@ -170,6 +172,7 @@ def evaluate(
     layout: str,
     training: tuple[Path, ...],
     folds: int | None,
+    leave_out_kinds: bool,
     recipe: str,
     work: Path,
     recorded: str | None,
@@ -188,8 +191,10 @@ def evaluate(
     from stanceframe.training.diagram import check_diagram, draw_reliability  # noqa: PLC0415
     from stanceframe.training.judge import Judge  # noqa: PLC0415
 
-    if layout != "stanceframe" and folds:
-        raise InputError("--folds goes with --format stanceframe alone")
+    if layout != "stanceframe" and (folds or leave_out_kinds):
+        raise InputError("--folds and --leave-out-kinds go with --format stanceframe alone")
+    if folds and leave_out_kinds:
+        raise InputError("--folds and --leave-out-kinds are two ways: name one")
     if training and not (model or "").startswith("baseline:"):
         raise InputError("--train is what a fitted baseline learns from: name it with --model baseline:tfidf")
     if diagram:
@@ -201,6 +206,8 @@ def evaluate(
         result = judge.mentions()
     elif layout == "behaviour":
         result = judge.behaviour()
+    elif leave_out_kinds:
+        result = judge.kinds(work)
     elif folds:
         result = judge.folds(folds, work)
     else:

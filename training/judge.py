@@ -1,5 +1,6 @@
 """What `stanceframe evaluate` does: finds what is to be judged, and judges it."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from stanceframe.data.corpus import read_labelled
 from stanceframe.data.examples import from_labelled, read_newsmtsc
 from stanceframe.data.splits import fold_of
 from stanceframe.models.champion import resolve
-from stanceframe.models.classifier import StanceClassifier, decide, recalibrated
+from stanceframe.models.classifier import Scores, StanceClassifier, decide, recalibrated
 from stanceframe.models.errors import InputError
 from stanceframe.models.types import Classifier, LabelledSentence, Prediction, Sentence
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline, ZeroShotBaseline
@@ -19,9 +20,12 @@ from stanceframe.training.config import read_recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import Evaluation, compare, evaluate, evaluate_mentions, predicted
 from stanceframe.training.lessons import apart, read_sentences, read_sources
-from stanceframe.training.train import out_of_fold
+from stanceframe.training.train import scored_aside
+
+log = logging.getLogger(__name__)
 
 PREFIX = "baseline:"
+PartOf = Callable[[LabelledSentence], str]
 Fit = Callable[[Sequence[LabelledSentence]], Classifier]
 FITTED: Mapping[str, Fit] = {
     MajorityBaseline.tag: MajorityBaseline,
@@ -98,36 +102,65 @@ class Judge:
         Raises:
             InputError: a file cannot be read, or the model cannot be cross-validated.
         """
+        return self._crossed(lambda s: f"{fold_of(s.document, count)}", work, f"{count} folds")
+
+    def kinds(self, work: Path) -> Evaluation:
+        """Leave out each kind of publisher in turn: it is judged by what saw no sentence of it.
+
+        Otherwise as `folds`; the slices say how each kind fared.
+
+        Raises:
+            InputError: a file cannot be read, there are fewer than two kinds, or the model cannot be cross-validated.
+        """
+        if len({sentence.publisher_kind for sentence in _read(self.files)}) < 2:
+            raise InputError("--leave-out-kinds needs sentences of two kinds of publisher: see `publisher_kind`")
+        return self._crossed(lambda s: s.publisher_kind or "", work, "kinds of publisher left out", by_kind=True)
+
+    def _crossed(self, part_of: PartOf, work: Path, told: str, *, by_kind: bool = False) -> Evaluation:
+        """Judge each part by what learned from the others, and from the recipe's other sources."""
         sentences = _read(self.files)
         if not sentences:
             raise InputError("there are no labelled sentences to evaluate on")
+        parts = [part_of(sentence) for sentence in sentences]
         if self.model is None:
-            name, predictions = f"recipe:{self.recipe}", self._network_folds(sentences, count, work)
+            name = f"recipe:{self.recipe}"
+            predictions = self._network_crossed(sentences, parts, work, by_kind=by_kind)
         elif self.model in FITTED:
-            name, predictions = self.model, self._baseline_folds(FITTED[self.model], sentences, count)
+            name = self.model
+            predictions = self._baseline_crossed(FITTED[self.model], sentences, parts, by_kind=by_kind)
         else:
             raise InputError(f"--folds fits a recipe or one of {', '.join(FITTED)}; {self.model} is not fitted")
-        return compare(sentences, predicted(predictions), f"{name}, {count} folds")
+        return compare(sentences, predicted(predictions), f"{name}, {told}")
 
-    def _network_folds(self, sentences: Sequence[LabelledSentence], count: int, work: Path) -> list[Prediction]:
+    def _network_crossed(
+        self, sentences: Sequence[LabelledSentence], parts: Sequence[str], work: Path, *, by_kind: bool
+    ) -> list[Prediction]:
         recipe = read_recipe(self.recipe)
         judged = [from_labelled(sentence) for sentence in sentences]
-        sources = read_sources(recipe, self.files)
-        scores = out_of_fold(recipe, sources, judged, count, find_encoder(recipe.encoder), work, quiet=self.quiet)
+        sources, base = read_sources(recipe, self.files), find_encoder(recipe.encoder)
+        scores: dict[int, Scores] = {}
+        for part, mine, _ in _parted(parts):
+            log.info("part %s of %d", part, len(set(parts)))
+            rest = [source.without_kind(part) for source in sources] if by_kind else sources
+            said = scored_aside(recipe, rest, [judged[i] for i in mine], base, work, quiet=self.quiet)
+            scores.update(zip(mine, said, strict=True))
         found: dict[int, Prediction] = {}
-        for mine, rest in _folds(sentences, count):
-            calibration = calibrate([judged[i] for i in rest], [scores[i] for i in rest], "the other folds")
+        for _, mine, others in _parted(parts):
+            calibration = calibrate([judged[i] for i in others], [scores[i] for i in others], "the other parts")
             for i in mine:
-                said = recalibrated(scores[i], calibration)
-                found[i] = decide(Sentence(judged[i].text), said, calibration, f"recipe:{self.recipe}")
+                said_of_one = recalibrated(scores[i], calibration)
+                found[i] = decide(Sentence(judged[i].text), said_of_one, calibration, f"recipe:{self.recipe}")
         return [found[i] for i in range(len(sentences))]
 
-    def _baseline_folds(self, fit: Fit, sentences: Sequence[LabelledSentence], count: int) -> list[Prediction]:
-        others = unseen(self._training(), sentences)
+    def _baseline_crossed(
+        self, fit: Fit, sentences: Sequence[LabelledSentence], parts: Sequence[str], *, by_kind: bool
+    ) -> list[Prediction]:
+        more = unseen(self._training(), sentences)
         found: dict[int, Prediction] = {}
-        for mine, rest in _folds(sentences, count):
+        for part, mine, others in _parted(parts):
             judged = [sentences[i] for i in mine]
-            fitted = fit([*unseen([sentences[i] for i in rest], judged), *others])
+            rest = [*unseen([sentences[i] for i in others], judged), *more]
+            fitted = fit([sentence for sentence in rest if not by_kind or sentence.publisher_kind != part])
             found.update(zip(mine, fitted.predict([Sentence(s.text) for s in judged]), strict=True))
         return [found[i] for i in range(len(sentences))]
 
@@ -162,11 +195,11 @@ def unseen(training: Sequence[LabelledSentence], judged: Sequence[LabelledSenten
     return [sentence for sentence, keep in zip(training, kept, strict=True) if keep]
 
 
-def _folds(sentences: Sequence[LabelledSentence], count: int) -> Iterator[tuple[list[int], list[int]]]:
-    """For each fold that has sentences: their indices, and those of the rest."""
-    parts = [fold_of(s.document, count) for s in sentences]
-    for fold in sorted(set(parts)):
-        yield [i for i, part in enumerate(parts) if part == fold], [i for i, part in enumerate(parts) if part != fold]
+def _parted(parts: Sequence[str]) -> Iterator[tuple[str, list[int], list[int]]]:
+    """Each part, the indices of what is in it, and those of the rest."""
+    for part in sorted(set(parts)):
+        mine = [i for i, other in enumerate(parts) if other == part]
+        yield part, mine, [i for i, other in enumerate(parts) if other != part]
 
 
 def _read(files: Sequence[Path]) -> list[LabelledSentence]:

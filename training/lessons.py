@@ -47,6 +47,10 @@ class Source:
         kept = apart(judged, self.examples)
         return replace(self, examples=[e for e, keep in zip(self.examples, kept, strict=True) if keep])
 
+    def without_kind(self, kind: str) -> "Source":
+        """The same source less all sentences of a kind of publisher."""
+        return replace(self, examples=[e for e in self.examples if e.kind != kind])
+
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: no text."""
         return {"name": self.name, "sentences": len(self.examples), "share": self.share, "sha256": self.sha256}

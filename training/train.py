@@ -159,41 +159,6 @@ def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *,
     return _Learnt(network, encoder, calibration, sources, losses)
 
 
-def out_of_fold(
-    recipe: Recipe,
-    sources: Sequence[Source],
-    judged: Sequence[Example],
-    folds: int,
-    base: Path,
-    work: Path,
-    *,
-    quiet: bool = False,
-) -> list[Scores]:
-    """Uncalibrated scores of each judged example, from a network that saw no document of its fold.
-
-    Args:
-        recipe: the settings.
-        sources: what to learn from; each fold's documents are left out of all of them.
-        judged: the examples to score.
-        folds: how many.
-        base: folder of the base encoder.
-        work: folder for states and for the folds that are done.
-        quiet: no progress bar.
-
-    Raises:
-        ConfigError: nothing is left to learn from without a fold's documents.
-    """
-    parts = [fold_of(example.document_id or example.id, folds) for example in judged]
-    scores: dict[int, Scores] = {}
-    for fold in range(folds):
-        mine = [i for i, part in enumerate(parts) if part == fold]
-        if mine:
-            log.info("fold %d of %d", fold + 1, folds)
-            said = scored_aside(recipe, sources, [judged[i] for i in mine], base, work, quiet=quiet)
-            scores.update(zip(mine, said, strict=True))
-    return [scores[i] for i in range(len(judged))]
-
-
 def scored_aside(
     recipe: Recipe,
     sources: Sequence[Source],

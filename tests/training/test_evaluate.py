@@ -18,6 +18,7 @@ from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline
 from stanceframe.training.calibrate import calibrate
 from stanceframe.training.evaluate import compare, evaluate, evaluate_mentions, gold, intervals, predicted
 from stanceframe.training.judge import Judge, unseen
+from stanceframe.training.optimise import optimise
 
 FIGURES = {
     "stance_macro_f1",
@@ -295,6 +296,50 @@ def test_a_network_is_cross_validated_over_documents(recipe, toy, toy_file, tmp_
 
     monkeypatch.setattr("stanceframe.training.train.optimise", untrained)
     assert judge.folds(2, tmp_path / "work").to_json() == judged.to_json()
+
+
+def test_a_fold_is_judged_by_a_network_that_never_saw_its_documents(recipe, toy, toy_file, tmp_path, monkeypatch):
+    path = tmp_path / "toy.toml"
+    path.write_text(f'encoder = "{recipe.encoder}"\nepochs = 1\nmax_length = 96\n[[data]]\npath = "{toy_file}"\n')
+    seen = []
+
+    def spy(network, encoder, draw, of, **options):
+        seen.append({lesson.example.text for lesson in draw(0)})
+        return optimise(network, encoder, draw, of, **options)
+
+    monkeypatch.setattr("stanceframe.training.train.optimise", spy)
+    Judge([toy_file], recipe=str(path), quiet=True).folds(3, tmp_path / "work")
+    assert seen == [{s.text for s in toy if fold_of(s.document, 3) != fold} for fold in range(3)]
+    seen.clear()
+    judged = Judge([toy_file], recipe=str(path), quiet=True).kinds(tmp_path / "work")
+    kinds = sorted({s.publisher_kind for s in toy})
+    assert seen == [{s.text for s in toy if s.publisher_kind != kind} for kind in kinds]
+    assert list(judged.slices) == kinds and judged.model.endswith("kinds of publisher left out")
+
+
+def test_a_kind_that_is_left_out_is_left_out_of_every_source(toy, toy_file, tmp_path, monkeypatch):
+    given = []
+
+    class Spy(MajorityBaseline):
+        def __init__(self, sentences):
+            given.append({s.text for s in sentences})
+            super().__init__(sentences)
+
+    monkeypatch.setattr(module, "FITTED", {"baseline:majority": Spy})
+    others = [
+        LabelledSentence(f"{k}", f"something of an {k}", publisher_kind=k, framing=frozenset())
+        for k in ("agency", "blog")
+    ]
+    write_labelled(tmp_path / "more.jsonl", others)
+    Judge([toy_file], model="baseline:majority", training=[tmp_path / "more.jsonl"]).kinds(tmp_path)
+    papers, agencies = ({s.text for s in toy if s.publisher_kind == kind} for kind in ("paper", "agency"))
+    assert given == [papers | {"something of an blog"}, agencies | {"something of an agency", "something of an blog"}]
+
+
+def test_one_kind_of_publisher_cannot_be_left_out(toy, tmp_path):
+    write_labelled(tmp_path / "one.jsonl", [s for s in toy if s.publisher_kind == "paper"])
+    with pytest.raises(InputError, match="two kinds of publisher"):
+        Judge([tmp_path / "one.jsonl"]).kinds(tmp_path)
 
 
 def test_what_is_no_model_is_said_so(toy_file, tmp_path):

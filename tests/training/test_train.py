@@ -23,7 +23,7 @@ from stanceframe.training.config import DataSource
 from stanceframe.training.evaluate import evaluate
 from stanceframe.training.lessons import FROZEN_TEST, read_sources
 from stanceframe.training.optimise import optimise
-from stanceframe.training.train import PARTS, new_network, out_of_fold, scored_aside, train
+from stanceframe.training.train import PARTS, new_network, scored_aside, train
 
 
 class CutError(Exception):
@@ -152,20 +152,6 @@ def test_scores_of_another_run_are_not_taken_for_this_ones(recipe, base, seen, t
     ask(replace(recipe, seed=1), judged)
     ask(recipe, judged[:3])
     assert len(seen) == 3
-
-
-def test_out_of_fold_scores_come_from_networks_that_never_saw_the_document(recipe, base, toy, seen, tmp_path):
-    judged = [from_labelled(sentence) for sentence in toy]
-    scores = out_of_fold(recipe, read_sources(recipe), judged, 3, base, tmp_path, quiet=True)
-    parts = [fold_of(sentence.document_id, 3) for sentence in toy]
-    assert len(scores) == len(toy) and len(seen) == len(set(parts)) == 3
-    for part, texts in enumerate(seen):
-        assert texts == {s.text for s, other in zip(toy, parts, strict=True) if other != part}
-    alone = scored_aside(
-        recipe, read_sources(recipe), [e for e, p in zip(judged, parts, strict=True) if p == 1], base, tmp_path
-    )
-    mine = [score for score, part in zip(scores, parts, strict=True) if part == 1]
-    assert all(np.array_equal(a.stance, b.stance) for a, b in zip(alone, mine, strict=True))
 
 
 def test_nothing_left_to_learn_from_is_an_error(recipe, base, toy, tmp_path):
