@@ -26,10 +26,14 @@ def agreement(sentences: Iterable[LabelledSentence]) -> dict[str, tuple[float | 
     Sentences are matched by id. Alpha is None where it is undefined: too few sentences, or one value only.
 
     Raises:
-        InputError: no sentence has two annotators.
+        InputError: no sentence has two annotators, or an id stands for two texts.
     """
     readings: dict[str, dict[str, LabelledSentence]] = defaultdict(dict)
     for sentence in sentences:
+        if any(other.text != sentence.text for other in readings[sentence.id].values()):
+            raise InputError(
+                f"{sentence.id}: two texts have this id: name sentences alike in all files, or give no ids"
+            )
         readings[sentence.id][sentence.annotator or ""] = sentence
     shared = [by for by in readings.values() if len(by) > 1]
     if not shared:

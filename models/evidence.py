@@ -18,7 +18,7 @@ MOST = 5
 """Words that are named for one label."""
 LEAST = 0.01
 """A word that moves the probability by less is not named."""
-MOST_CHARACTERS = 1000
+MOST_CHARACTERS = 600
 """A longer sentence is not explained: each of its many words would take a pass of several windows."""
 _WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
 

@@ -99,9 +99,10 @@ class Stanceframe:
     async def predict(self, body: PredictRequest) -> Response:
         """Label sentences, one by one."""
         longest = self.settings.max_sentence_characters
-        _refuse_more("sentences", len(body.sentences), *self._most_sentences(body))
+        _refuse_more("sentences", len(body.sentences), self.settings.max_sentences)
         for i, text in enumerate(body.sentences):
             _refuse_more(f"sentences[{i}]", len(text), longest, "characters")
+        self._refuse_to_explain_more(body, "sentences", body.sentences)
         with self.labeller.admitted():
             sentences = [Sentence(text, sentence_index=i) for i, text in enumerate(body.sentences)]
             predictions = await self.labeller.label(sentences, evidence=body.evidence)
@@ -114,10 +115,11 @@ class Stanceframe:
         for i, document in enumerate(body.documents):
             longest = self.settings.max_document_characters
             _refuse_more(f"documents[{i}].text", len(document.text), longest, "characters")
+        self._refuse_to_explain_more(body, "documents", [document.text for document in body.documents])
         with self.labeller.admitted():
             cut = await to_thread.run_sync(_cut, body)
             sentences = [sentence for document in cut for sentence in document]
-            _refuse_more("documents", len(sentences), *self._most_sentences(body))
+            _refuse_more("documents", len(sentences), self.settings.max_sentences, "sentences")
             predictions = iter(await self.labeller.label(sentences, evidence=body.evidence))
         answers = [
             _document_answer(document.id, list(islice(predictions, len(parts))))
@@ -143,10 +145,10 @@ class Stanceframe:
             }
         )
 
-    def _most_sentences(self, body: PredictRequest | AnalyzeRequest) -> tuple[int, str]:
+    def _refuse_to_explain_more(self, body: PredictRequest | AnalyzeRequest, field: str, texts: Sequence[str]) -> None:
         if body.evidence:
-            return self.settings.max_explained_sentences, "sentences to explain"
-        return self.settings.max_sentences, "sentences"
+            most = self.settings.max_explained_characters
+            _refuse_more(field, sum(map(len, texts)), most, "characters to explain")
 
     def _answer(self, name: str, answers: list[dict[str, Any]], texts: Sequence[str]) -> Response:
         warnings = list(_warnings(name, texts))

@@ -259,7 +259,9 @@ ENGINES: Mapping[str, Literal["fp32", "bf16"]] = {"torch": "fp32", "torch-bf16":
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--keep-text", is_flag=True, help="Also write OUT.text.jsonl: the text that start and end count in.")
 @click.option(
-    "--evidence", is_flag=True, help="Also say which words moved each label most; takes about 20 times as long."
+    "--evidence",
+    is_flag=True,
+    help="Also say which words moved each label most, in sentences of up to 600 characters; about 20 times slower.",
 )
 @click.pass_obj
 @reports_errors
@@ -479,6 +481,9 @@ def labels_agreement(files: tuple[Path, ...]) -> None:
 @reports_errors
 def labels_coverage(files: tuple[Path, ...], thin: int | None) -> None:
     """How many sentences have each label, by register, style of publisher and years: Markdown tables.
+
+    Register, style, year and event are keys of the sentences' metadata. Sentences that share a document_id are taken
+    for a contrast group, and one without a frame that another of its group has for a near miss.
 
     \b
     Example:

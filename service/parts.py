@@ -169,7 +169,9 @@ class Job:
         self._join("rejects", self.rejects_path)
         self._join("text", beside[".text.jsonl"])
         with replacing_file(self.output) as file:
-            write_table(Format.of(self.output), file, self._lines("rows"), input_columns(self.parts))
+            evidence = bool(self.manifest["options"]["evidence"])
+            lines = self._lines("rows")
+            write_table(Format.of(self.output), file, lines, input_columns(self.parts), evidence=evidence)
         whole = {"sha256": sha256(self.output)}
         write_json(beside[".manifest.json"], {**self.manifest, **whole, "whole": asdict(total(self.parts))})
         shutil.rmtree(self.folder)

@@ -18,7 +18,7 @@ class Settings:
         model: folder of the checkpoint to serve; unset: the champion, else the shipped one.
         max_body_bytes: of one request; past it 413.
         max_sentences: in one request, in `/analyze` over all its documents; past it 422, as the limits below.
-        max_explained_sentences: the same where evidence is asked for, which takes a pass for each word.
+        max_explained_characters: of all sentences of one request that asks for evidence, a pass for each word.
         max_documents: in one request.
         max_document_characters: Unicode code points of one document.
         max_sentence_characters: Unicode code points of one sentence of `/predict`.
@@ -29,7 +29,7 @@ class Settings:
     model: str | None = None
     max_body_bytes: int = 8 * 1024 * 1024
     max_sentences: int = 2_000
-    max_explained_sentences: int = 100
+    max_explained_characters: int = 10_000
     max_documents: int = 100
     max_document_characters: int = 500_000
     max_sentence_characters: int = 20_000

@@ -129,51 +129,50 @@ def common_type(one: InputType, other: InputType) -> InputType:
     return "number" if {one, other} == {"integer", "number"} else "text"
 
 
-def write_table(chosen: Format, file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType]) -> None:
+def write_table(
+    chosen: Format,
+    file: IO[bytes],
+    lines: Iterable[bytes],
+    inputs: Mapping[str, InputType],
+    *,
+    evidence: bool = False,
+) -> None:
     """Write rows, given as JSON lines, to an open file.
 
     Args:
         chosen: how.
         file: where to; it stays open.
-        lines: scored sentences, each with the input's own values under `input`, and all with evidence or none.
+        lines: scored sentences, each with the input's own values under `input`.
         inputs: names and types of all input columns, in the order wanted.
+        evidence: whether the rows have evidence.
     """
     packing: AbstractContextManager[IO[bytes]] = nullcontext(file)
     if chosen.packed:
         packing = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)  # type: ignore[assignment]
     with packing as packed:
-        _WRITERS[chosen.kind](packed, lines, inputs)
+        _WRITERS[chosen.kind](packed, lines, inputs, evidence)
 
 
-def _write_jsonl(file: IO[bytes], lines: Iterable[bytes], _: Mapping[str, InputType]) -> None:
+def _write_jsonl(file: IO[bytes], lines: Iterable[bytes], _: Mapping[str, InputType], __: bool) -> None:
     file.writelines(lines)
 
 
-def _write_csv(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType]) -> None:
+def _write_csv(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType], evidence: bool) -> None:
     text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
-    evidence, lines = _with_evidence(lines)
     writer.writerow([_cell(name) for name in [*columns(evidence), *(f"input_{name}" for name in inputs)]])
     for row in _rows(lines, inputs):
         writer.writerow([_cell(value) for value in row])
     text.detach()
 
 
-def _write_parquet(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType]) -> None:
-    evidence, lines = _with_evidence(lines)
+def _write_parquet(file: IO[bytes], lines: Iterable[bytes], inputs: Mapping[str, InputType], evidence: bool) -> None:
     types = columns(evidence) | {f"input_{name}": _ARROW_TYPES[kind] for name, kind in inputs.items()}
     schema = pyarrow.schema(list(types.items()))
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         tables = _in_groups(_rows(lines, inputs), ROWS_AT_ONCE, lambda rows: _table(rows, schema))
         for table in _in_groups(tables, ROWS_IN_GROUP // ROWS_AT_ONCE, pyarrow.concat_tables):
             writer.write_table(table, row_group_size=ROWS_IN_GROUP)
-
-
-def _with_evidence(lines: Iterable[bytes]) -> tuple[bool, Iterable[bytes]]:
-    """Whether the first row has evidence, and all rows."""
-    rest = iter(lines)
-    first = list(itertools.islice(rest, 1))
-    return any("evidence" in json.loads(line) for line in first), itertools.chain(first, rest)
 
 
 def _in_groups(values: Iterable[Any], size: int, make: Callable[[list[Any]], Any]) -> Iterator[Any]:
@@ -227,7 +226,7 @@ def unguard(cell: str) -> str:
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
-_WRITERS: Mapping[str, Callable[[IO[bytes], Iterable[bytes], Mapping[str, InputType]], None]] = {
+_WRITERS: Mapping[str, Callable[[IO[bytes], Iterable[bytes], Mapping[str, InputType], bool], None]] = {
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "parquet": _write_parquet,

@@ -87,13 +87,13 @@ def _answer(value: object, field: str) -> Answer:
         raise ValueError(f"{field}: required, a JSON object of what must be said")
     for key, label in value.items():
         if key == "framing":
-            if not isinstance(label, list) or not set(label) <= set(Frame):
+            if not isinstance(label, list) or any(frame not in list(Frame) for frame in label):
                 raise ValueError(f"framing: a list of {', '.join(Frame)}")
         elif key not in _VALUES:
             raise ValueError(f"{key!r} is none of {', '.join(_VALUES)}, framing")
-        elif label not in _VALUES[key]:
+        elif label not in list(_VALUES[key]):
             raise ValueError(f"{key}: {label!r} is none of {', '.join(_VALUES[key])}")
-    return {key: sorted(label) if key == "framing" else label for key, label in value.items()}
+    return {key: sorted(set(label)) if key == "framing" else label for key, label in value.items()}
 
 
 def said(prediction: Prediction) -> dict[str, Any]:
@@ -118,7 +118,9 @@ def _agrees(answer: Answer, expected: Answer) -> bool:
 
 
 def judge_behaviour(cases: Sequence[Case], classifier: Classifier) -> Evaluation:
-    """Each family's pass rate, with a 95% interval by Wilson's score.
+    """Each family's pass rate, with a 95% interval by Wilson's score, and the ids of what failed.
+
+    A pair that must not differ and whose first answer is wrong does not count, and is among what failed all the same.
 
     Raises:
         InputError: there are no cases.
@@ -126,12 +128,15 @@ def judge_behaviour(cases: Sequence[Case], classifier: Classifier) -> Evaluation
     if not cases:
         raise InputError("there are no cases to judge by")
     families: dict[str, list[bool]] = defaultdict(list)
+    failed = []
     for case, result in zip(cases, passed(cases, classifier), strict=True):
+        if not result:
+            failed.append(case.id)
         if result is not None:
             families[case.family].append(result)
     missing = sorted({case.family for case in cases} - set(families))
     figures = {f"passed_{family}": _rate(results) for family, results in sorted(families.items())}
-    return Evaluation(classifier.tag, len(cases), figures, {}, missing, unit="cases")
+    return Evaluation(classifier.tag, len(cases), figures, {}, missing, unit="cases", failed=failed)
 
 
 def _rate(results: Sequence[bool]) -> tuple[float, float, float]:

@@ -38,7 +38,7 @@ class Evaluation:
 
     `figures` maps each figure to `(value, low, high)`, the interval at 95%; `slices` has the same for each
     kind of publisher, with its number of sentences. `count` is of what was judged: sentences, mentions or cases.
-    `reliability` has the bins of the calibration error, for each target and frame.
+    `reliability` has the bins of the calibration error, for each target and frame; `failed` the ids of cases.
     """
 
     model: str
@@ -48,6 +48,7 @@ class Evaluation:
     missing: list[str]
     unit: str = "sentences"
     reliability: dict[str, list[Bin]] = field(default_factory=dict)
+    failed: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints; a figure that nothing decides is null."""
@@ -56,6 +57,8 @@ class Evaluation:
         value["slices"] = {
             "publisher_kind": {kind: {"n": n, **_as_json(figures)} for kind, (n, figures) in self.slices.items()}
         }
+        if self.unit == "cases":
+            value["failed"] = list(self.failed)
         if self.reliability:
             value["reliability"] = {head: [asdict(part) for part in bins] for head, bins in self.reliability.items()}
         return value
@@ -70,7 +73,10 @@ class Evaluation:
         ]
         lines = [f"{self.model} on {self.count} {self.unit}", "", *_aligned(rows)]
         if self.missing:
-            lines += ["", f"without gold, and left out: {', '.join(self.missing)}"]
+            why = "without a case that counts" if self.unit == "cases" else "without gold"
+            lines += ["", f"{why}, and left out: {', '.join(self.missing)}"]
+        if self.failed:
+            lines += ["", f"failed: {', '.join(self.failed)}"]
         if self.slices:
             shown = [name for name in SHOWN_IN_SLICES if name in self.figures]
             head = ("publisher kind", "n", *shown)

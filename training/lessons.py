@@ -13,7 +13,7 @@ from stanceframe.data.corpus import SHIPPED, normalised, read_labelled
 from stanceframe.data.examples import READERS, Example, from_labelled
 from stanceframe.models.checkpoint import sha256
 from stanceframe.models.classifier import SCHEMA_MENTIONS
-from stanceframe.models.errors import ConfigError
+from stanceframe.models.errors import ConfigError, InputError
 from stanceframe.models.types import LabelledSentence
 from stanceframe.training.config import DataSource, Recipe
 from stanceframe.training.optimise import Lesson
@@ -86,12 +86,13 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
 
     Raises:
         ConfigError: a source that is not optional is not there, or nothing at all is.
-        InputError: a file cannot be read; the message says `path:line`.
+        InputError: a file cannot be read, and the message says `path:line`; or one of `files` has no label.
     """
     frozen = NearDuplicates(frozen_texts())
     known = {source.file.resolve() for source in recipe.data}
     more = (DataSource(str(file)) for file in files if file.resolve() not in known)
     teaching = read_teaching(recipe)
+    named = {str(file) for file in files}
     found = []
     for source in (*recipe.data, *more):
         path = source.file
@@ -104,6 +105,8 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
         if source.taught:
             examples = [e for e in examples if teaching is not None and teaching.of(e.text) is not None]
         hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
+        if source.path in named and not examples:
+            raise InputError(f"{path}: none of its sentences has a label to learn from")
         name = f"{source.path} (taught)" if source.taught else source.path
         found.append(Source(name, source.format, source.share, hashes, examples, source.calibrates, source.taught))
     if not any(source.examples for source in found):

@@ -1,5 +1,7 @@
 """Agreement, against Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", part A, worked by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from stanceframe.data.agreement import agreement
@@ -41,3 +43,9 @@ def test_a_label_that_one_annotator_left_out_does_not_count() -> None:
 def test_one_annotator_alone_is_an_error() -> None:
     with pytest.raises(InputError, match="two annotators"):
         agreement(readings("a", "+-0"))
+
+
+def test_an_id_that_stands_for_two_texts_is_an_error() -> None:
+    one = LabelledSentence("a", "Kim met Putin.", sentiment=Sentiment.NEUTRAL, annotator="x")
+    with pytest.raises(InputError, match="a: two texts have this id"):
+        agreement([one, replace(one, text="Putin met Kim.", annotator="y")])

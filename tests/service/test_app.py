@@ -64,13 +64,13 @@ def test_evidence_is_there_where_it_is_asked_for(client, tiny, monkeypatch):
 
 
 def test_more_evidence_than_is_given_at_a_time_is_refused(serve):
-    client = serve(max_explained_sentences=1)
+    client = serve(max_explained_characters=20)
     texts = ["Kim met Putin.", "Putin met Kim."]
     assert client.post("/predict", json={"sentences": texts}).status_code == 200
     refused = client.post("/predict", json={"sentences": texts, "evidence": True})
     assert (
         refused.status_code == 422
-        and refused.json()["errors"][0]["detail"] == "has 2 sentences to explain, and may have 1"
+        and refused.json()["errors"][0]["detail"] == "has 28 characters to explain, and may have 20"
     )
 
 

@@ -11,7 +11,7 @@ def test_the_defaults_are_those_stated():
     assert settings.limits() == {
         "max_body_bytes": 8_388_608,
         "max_sentences": 2_000,
-        "max_explained_sentences": 100,
+        "max_explained_characters": 10_000,
         "max_documents": 100,
         "max_document_characters": 500_000,
         "max_sentence_characters": 20_000,

@@ -52,7 +52,8 @@ def types_of(rows) -> dict[str, tables.InputType]:
 
 def written(chosen: Format, rows) -> bytes:
     file = io.BytesIO()
-    write_table(chosen, file, [json_line(row) for row in rows], types_of(rows))
+    evidence = any("evidence" in row for row in rows)
+    write_table(chosen, file, [json_line(row) for row in rows], types_of(rows), evidence=evidence)
     return file.getvalue()
 
 

@@ -78,6 +78,8 @@ def test_a_familys_rate_is_over_the_cases_that_count(written):
     assert (low, high) == pytest.approx((0.3006, 0.9544), abs=1e-4), "Wilson's interval of 3 in 4"
     assert judged.missing == ["g"] and "passed_g" not in judged.figures
     assert judged.to_json()["unit"] == "cases"
+    assert judged.failed == ["a", "a", "a"], "the wrong one, and the two that do not count"
+    assert "without a case that counts, and left out: g" in judged.to_table()
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,8 @@ def test_a_familys_rate_is_over_the_cases_that_count(written):
         ({"text": "a", "expect": {"china": "favor"}}, "'china' is none of russia"),
         ({"text": "a", "expect": {"russia": "hostile"}}, "russia: 'hostile' is none of favor"),
         ({"text": "a", "expect": {"framing": ["holy"]}}, "framing: a list of sacred_struggle"),
+        ({"text": "a", "expect": {"framing": [["desperation"]]}}, "framing: a list of sacred_struggle"),
+        ({"text": "a", "expect": {"russia": ["favor"]}}, "russia: .'favor'. is none of"),
         ({"text": "a", "expect": {"russia": "neutral"}, "changed": "b", "expect_changed": {"russia": "neutral"}},
          "an invariance case needs a stance"),
     ],

@@ -71,7 +71,7 @@ def test_a_source_that_is_needed_and_not_there_is_an_error(recipe, tmp_path):
 def test_nothing_to_learn_from_is_an_error(recipe, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(ConfigError, match="name a file with --data"):
-        read_sources(replace(recipe, data=()), [tmp_path / "empty.jsonl"])
+        read_sources(replace(recipe, data=(DataSource(str(tmp_path / "empty.jsonl")),)))
 
 
 def test_a_line_that_cannot_be_read_is_named(recipe, tmp_path):
@@ -199,3 +199,9 @@ def test_the_labels_that_a_shipped_recipe_names_are_installed_with_it(path):
     files = [source.labels_file for source in read_recipe(path.stem).data if source.labels_file]
     assert all(read_labels(file) for file in files)
     assert files or path.stem == "retrain"
+
+
+def test_a_file_that_is_named_and_has_no_label_is_an_error(recipe, toy, tmp_path):
+    write_labelled(tmp_path / "bare.jsonl", [replace(toy[0], stance={}, holder={}, framing=None, sentiment=None)])
+    with pytest.raises(InputError, match="none of its sentences has a label"):
+        read_sources(recipe, [tmp_path / "bare.jsonl"])
