@@ -147,8 +147,9 @@ def drawing(sources: Sequence[Source], seed: int, teaching: Teaching | None = No
     """
 
     def lesson(example: Example) -> Lesson:
-        asked = teaching is not None and [t.mention for t in example.targets] == list(SCHEMA_MENTIONS)
-        return Lesson(example, teaching.of(example.text) if teaching is not None and asked else None)
+        if teaching is None or tuple(labels.mention for labels in example.targets) != SCHEMA_MENTIONS:
+            return Lesson(example)
+        return Lesson(example, teaching.of(example.text))
 
     def draw(epoch: int) -> list[Lesson]:
         lessons = []

@@ -156,8 +156,15 @@ def _promote(
     }
     calibration = candidate.classifier.calibration
     trained_on = [*map(dict, incumbent.trained_on), candidate.sources[0].to_json()]
-    base = incumbent.base_encoder
-    told = (metrics["recipe"], trained_on, base, calibration, created, metrics["evaluations"], metrics["history"])
+    card = model_card(
+        metrics["recipe"],
+        trained_on,
+        incumbent.base_encoder,
+        calibration,
+        created,
+        metrics["evaluations"],
+        metrics["history"],
+    )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(
             Path(folder) / "candidate",
@@ -166,9 +173,9 @@ def _promote(
             calibration,
             created=created,
             trained_on=trained_on,
-            base_encoder=base,
+            base_encoder=incumbent.base_encoder,
             metrics=metrics,
-            card=model_card(*told),
+            card=card,
         )
         promotion = promote(
             str(checkpoint.path), decision.reason(), labels_until=labels_until, instead_of=incumbent.tag

@@ -243,15 +243,21 @@ def test_a_baseline_is_never_fitted_on_what_is_judged(tmp_path):
     assert Judge(files, model="baseline:tfidf", training=training).sentences().figures["sentiment_macro_f1"][0] < 0.45
 
 
-def test_folds_learn_from_the_other_folds_and_from_the_other_files(toy, toy_file, tmp_path, monkeypatch):
-    given = []
+@pytest.fixture
+def given(monkeypatch):
+    """What each baseline was fitted on: a list of sets of texts, in the order of the fittings."""
+    fittings = []
 
     class Spy(MajorityBaseline):
         def __init__(self, sentences):
-            given.append({s.text for s in sentences})
+            fittings.append({s.text for s in sentences})
             super().__init__(sentences)
 
     monkeypatch.setattr(module, "FITTED", {"baseline:majority": Spy})
+    return fittings
+
+
+def test_folds_learn_from_the_other_folds_and_from_the_other_files(toy, toy_file, tmp_path, given):
     others = [LabelledSentence("more", "something else", sentiment=Sentiment.NEUTRAL)]
     write_labelled(tmp_path / "more.jsonl", others)
     Judge([toy_file], model="baseline:majority", training=[toy_file, tmp_path / "more.jsonl"]).folds(3, tmp_path)
@@ -317,15 +323,7 @@ def test_a_fold_is_judged_by_a_network_that_never_saw_its_documents(recipe, toy,
     assert list(judged.slices) == kinds and judged.model.endswith("kinds of publisher left out")
 
 
-def test_a_kind_that_is_left_out_is_left_out_of_every_source(toy, toy_file, tmp_path, monkeypatch):
-    given = []
-
-    class Spy(MajorityBaseline):
-        def __init__(self, sentences):
-            given.append({s.text for s in sentences})
-            super().__init__(sentences)
-
-    monkeypatch.setattr(module, "FITTED", {"baseline:majority": Spy})
+def test_a_kind_that_is_left_out_is_left_out_of_every_source(toy, toy_file, tmp_path, given):
     others = [
         LabelledSentence(f"{k}", f"something of an {k}", publisher_kind=k, framing=frozenset())
         for k in ("agency", "blog")
