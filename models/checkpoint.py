@@ -9,6 +9,7 @@ calibration.json   temperatures and thresholds
 metrics.json       what was measured of it
 README.md          the model card
 checkpoint.json    hash of each file above, and what it was trained on
+derived/           what this machine made of it to run faster: no part of it
 ```
 """
 
@@ -31,6 +32,7 @@ IDENTITY = ("config.json", "model.safetensors", "tokenizer.json", "schema.json",
 """The files that decide what a checkpoint answers: its hash is over them alone."""
 DESCRIPTION = ("metrics.json", "README.md")
 MANIFEST = "checkpoint.json"
+DERIVED = "derived"
 SHIPPED = Path(__file__).parent / "checkpoints" / "stanceframe"
 
 

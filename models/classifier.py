@@ -13,13 +13,14 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from stanceframe.models.calibration import Array, Calibration, softmax
-from stanceframe.models.checkpoint import Checkpoint, read_json, replacing_folder, write_json, write_text
+from stanceframe.models.checkpoint import DERIVED, Checkpoint, read_json, replacing_folder, write_json, write_text
 from stanceframe.models.encoding import Encoder, Window
-from stanceframe.models.engines import Engine, Precision, TorchEngine
+from stanceframe.models.engines import Engine, new_engine
 from stanceframe.models.errors import CheckpointError
 from stanceframe.models.labels import TARGETS, Frame, Holder, LabelSchema, Sentiment, Stance, Target
 from stanceframe.models.network import Logits, StanceframeConfig, StanceframeNetwork
 from stanceframe.models.types import (
+    EngineName,
     Framing,
     Mention,
     Prediction,
@@ -28,7 +29,7 @@ from stanceframe.models.types import (
     TargetStance,
 )
 
-TOKENS_IN_BATCH = 4096
+TOKENS_IN_BATCH = 1024
 SCHEMA_MENTIONS = tuple(Mention(TARGETS[target]) for target in Target)
 _KEY_OF_TARGET = {text: target for target, text in TARGETS.items()}
 _ABSENT = list(Stance).index(Stance.ABSENT)
@@ -80,16 +81,18 @@ class StanceClassifier:
         return self._tag
 
     @classmethod
-    def from_pretrained(cls, path: Path | str, precision: Precision = "fp32") -> "StanceClassifier":
-        """Read a checkpoint.
+    def from_pretrained(cls, path: Path | str, engine: EngineName = "torch") -> "StanceClassifier":
+        """Read a checkpoint, to be run by an engine.
 
         Raises:
             CheckpointError: the folder is no checkpoint, is damaged, or has labels that this version does not know.
+            ConfigError: the engine, asked for by its own name, cannot run.
         """
         checkpoint = Checkpoint.open(Path(path))
         network, encoder = load_network(checkpoint.path)
         calibration = Calibration.from_json(read_json(checkpoint.path / "calibration.json"))
-        return cls(TorchEngine(network, precision), encoder, calibration, checkpoint.tag, checkpoint)
+        cache = checkpoint.path / DERIVED / checkpoint.hash[:12]
+        return cls(new_engine(engine, network, cache), encoder, calibration, checkpoint.tag, checkpoint)
 
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Label every sentence, in their order."""
@@ -103,9 +106,16 @@ class StanceClassifier:
         """Probabilities for every text and the targets asked of it, in their order.
 
         Inputs are batched by length under a budget of tokens; the result does not depend on what else is
-        in the call. A sentence longer than one input is read in overlapping windows: see `_merge`.
+        in the call. What is asked twice is answered once. A sentence longer than one input is read in overlapping
+        windows: see `_merge`.
         """
-        windows = list(self.encoder.windows(texts, mentions))
+        asked = list(zip(texts, map(tuple, mentions), strict=True))
+        distinct = dict.fromkeys(asked)
+        scores = dict(zip(distinct, self._score(list(distinct)), strict=True))
+        return [scores[item] for item in asked]
+
+    def _score(self, asked: Sequence[tuple[str, tuple[Mention, ...]]]) -> list[Scores]:
+        windows = list(self.encoder.windows([text for text, _ in asked], [mentions for _, mentions in asked]))
         logits: list[dict[str, Array]] = [{} for _ in windows]
         for indices in batches_by_length([len(window.input_ids) for window in windows]):
             batch = self.engine.run(self.encoder.collate([windows[i] for i in indices]))
@@ -115,8 +125,8 @@ class StanceClassifier:
         for i, window in enumerate(windows):
             by_item[window.item].append(i)
         return [
-            self._merge(mentions[item], [windows[i] for i in by_item[item]], [logits[i] for i in by_item[item]])
-            for item in range(len(texts))
+            self._merge(mentions, [windows[i] for i in by_item[item]], [logits[i] for i in by_item[item]])
+            for item, (_, mentions) in enumerate(asked)
         ]
 
     def _merge(

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance, Target, TargetText
 
+EngineName = Literal["auto", "openvino", "torch", "torch-bf16"]
+"""What runs the network: `auto` is torch on a GPU, else OpenVINO, else torch. All but `torch` use bfloat16 where the
+processor is faster with it."""
+ENGINES: Sequence[EngineName] = get_args(EngineName)
 Span = tuple[int, int]
 """Character offsets [start, end), in Unicode code points."""
 

@@ -90,7 +90,7 @@ class Stanceframe:
         from stanceframe.models.evidence import Explaining  # noqa: PLC0415
 
         self.settings = Settings.from_environment()
-        classifier = StanceClassifier.from_pretrained(resolve(self.settings.model))
+        classifier = StanceClassifier.from_pretrained(resolve(self.settings.model), self.settings.engine)
         assert classifier.checkpoint is not None
         self.checkpoint = classifier.checkpoint
         self.labeller = Labeller(classifier, Explaining(classifier), self.settings)

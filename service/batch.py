@@ -37,12 +37,12 @@ logger = logging.getLogger(__name__)
 class ScoreOptions:
     """How a corpus is scored; a job is resumed only with the same.
 
-    `engine` names what runs the network; `keep_text` also writes the text that offsets count in; `evidence`
-    says that the classifier gives some.
+    `engine` is the name of what runs the network, precision included; `keep_text` also writes the text that
+    offsets count in; `evidence` says that the classifier gives some.
     """
 
     records: RecordOptions = field(default_factory=RecordOptions)
-    engine: str = "torch"
+    engine: str = "torch-fp32"
     keep_text: bool = False
     evidence: bool = False
 

@@ -3,16 +3,16 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import click
 
 from stanceframe.models.errors import InputError, StanceframeError
+from stanceframe.models.types import ENGINES, EngineName
 
 if TYPE_CHECKING:
-    from stanceframe.models.types import Classifier
     from stanceframe.service.batch import Outcome
 
 EXIT_FAILED, EXIT_USAGE, EXIT_REJECTS = 1, 2, 3
@@ -240,10 +240,6 @@ def serve(options: dict[str, bool], host: str, port: int, model: str | None) -> 
     become_server(host, port, model, quiet=options["quiet"])
 
 
-ENGINES: Mapping[str, Literal["fp32", "bf16"]] = {"torch": "fp32", "torch-bf16": "bf16"}
-"""What runs the network, by the name that `--engine` takes."""
-
-
 @main.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="OUT",
@@ -253,8 +249,8 @@ ENGINES: Mapping[str, Literal["fp32", "bf16"]] = {"torch": "fp32", "torch-bf16":
 @click.option("--unit", type=click.Choice(["document", "sentence"]), default="document", show_default=True,
               help="What a record is; with sentence, each line of a .txt file is one.")  # fmt: skip
 @click.option("--model", help="Folder or tag of a checkpoint; else the champion, else the shipped one.")
-@click.option("--engine", type=click.Choice(list(ENGINES)), default="torch", show_default=True,
-              help="What runs the network; bf16 is less exact, and faster where there is support.")  # fmt: skip
+@click.option("--engine", type=click.Choice(list(ENGINES)), default="auto", show_default=True,
+              help="What runs the network; auto takes the fastest of this machine, torch is exact.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Take up a job that was cut, where it stood.")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--keep-text", is_flag=True, help="Also write OUT.text.jsonl: the text that start and end count in.")
@@ -274,7 +270,7 @@ def score(
     id_column: str | None,
     unit: Literal["document", "sentence"],
     model: str | None,
-    engine: str,
+    engine: EngineName,
     resume: bool,
     force: bool,
     keep_text: bool,
@@ -301,6 +297,9 @@ def score(
       stanceframe score 'news/*.csv.gz' --text-column body --id-column url -o scored.csv
       zcat news.jsonl.gz | stanceframe score - -o - | head
     """
+    from stanceframe.models.champion import resolve  # noqa: PLC0415
+    from stanceframe.models.classifier import StanceClassifier  # noqa: PLC0415
+    from stanceframe.models.evidence import Explaining  # noqa: PLC0415
     from stanceframe.service.batch import ScoreOptions, score_corpus, score_stream  # noqa: PLC0415
     from stanceframe.service.records import RecordOptions  # noqa: PLC0415
     from stanceframe.service.sources import find_sources  # noqa: PLC0415
@@ -309,13 +308,15 @@ def score(
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # What it finds wrong is in the rejects.
     quiet = options["quiet"]
     target = None if output == "-" else Path(output)
-    scoring = ScoreOptions(RecordOptions(text_column, id_column, unit), engine, keep_text, evidence)
+    records = RecordOptions(text_column, id_column, unit)
     if resume and (target is None or force):
         raise InputError("--resume takes up what is in OUT.parts: it needs a file as OUT, and no --force")
     if target is not None:
         Format.of(target)
     sources = find_sources(inputs, target)
-    classifier = _classifier(model, engine, evidence=evidence)
+    labels = StanceClassifier.from_pretrained(resolve(model), engine)
+    classifier = Explaining(labels) if evidence else labels
+    scoring = ScoreOptions(records, labels.engine.name, keep_text, evidence)
     try:
         if target is None:
             outcome = score_stream(sources, sys.stdout.buffer, classifier, scoring, force=force, quiet=quiet)
@@ -330,16 +331,6 @@ def score(
             click.echo("Stopped; --resume goes on from here.", err=True)
         raise
     return _report(outcome)
-
-
-def _classifier(model: str | None, engine: str, *, evidence: bool) -> "Classifier":
-    """The checkpoint that is used: the one named, else the champion, else the shipped one."""
-    from stanceframe.models.champion import resolve  # noqa: PLC0415
-    from stanceframe.models.classifier import StanceClassifier  # noqa: PLC0415
-    from stanceframe.models.evidence import Explaining  # noqa: PLC0415
-
-    classifier = StanceClassifier.from_pretrained(resolve(model), ENGINES[engine])
-    return Explaining(classifier) if evidence else classifier
 
 
 def _report(outcome: "Outcome") -> int:

@@ -1,11 +1,12 @@
 """What the service allows and where it finds its model: environment variables, each with a stated default."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from stanceframe.models.errors import ConfigError
+from stanceframe.models.types import ENGINES, EngineName
 
 PREFIX = "STANCEFRAME_"
 
@@ -16,6 +17,7 @@ class Settings:
 
     Attributes:
         model: folder of the checkpoint to serve; unset: the champion, else the shipped one.
+        engine: what runs the network: `auto` takes the fastest of this machine, `torch` is exact.
         max_body_bytes: of one request; past it 413.
         max_sentences: in one request, in `/analyze` over all its documents; past it 422, as the limits below.
         max_explained_characters: of all sentences of one request that asks for evidence, a pass for each word.
@@ -27,6 +29,7 @@ class Settings:
     """
 
     model: str | None = None
+    engine: EngineName = "auto"
     max_body_bytes: int = 8 * 1024 * 1024
     max_sentences: int = 2_000
     max_explained_characters: int = 10_000
@@ -41,13 +44,13 @@ class Settings:
         """Read the variables that are set; an empty one counts as unset.
 
         Raises:
-            ConfigError: a limit is no whole number above 0; the message names the variable.
+            ConfigError: a limit is no whole number above 0, or there is no such engine; the message names the variable.
         """
         values: dict[str, Any] = {}
         for field in fields(cls):
             name = PREFIX + field.name.upper()
             if value := environment.get(name):
-                values[field.name] = value if field.name == "model" else _limit(name, value)
+                values[field.name] = _READ.get(field.name, _limit)(name, value)
         return cls(**values)
 
     def limits(self) -> dict[str, int]:
@@ -59,3 +62,13 @@ def _limit(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise ConfigError(f"{name} is {value!r}: it takes a whole number above 0")
     return int(value)
+
+
+def _engine(name: str, value: str) -> str:
+    if value not in ENGINES:
+        raise ConfigError(f"{name} is {value!r}: it takes one of {', '.join(ENGINES)}")
+    return value
+
+
+_READ: Mapping[str, Callable[[str, str], Any]] = {"model": lambda _, value: value, "engine": _engine}
+"""How a variable is read that is no limit."""

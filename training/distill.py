@@ -8,12 +8,10 @@ from pathlib import Path
 from stanceframe.data.corpus import read_labelled
 from stanceframe.models.checkpoint import Checkpoint
 from stanceframe.models.classifier import StanceClassifier
-from stanceframe.models.engines import Precision
 from stanceframe.models.errors import ConfigError
 from stanceframe.training.config import Recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.lessons import read_sentences, read_sources
-from stanceframe.training.optimise import bfloat16_helps
 from stanceframe.training.teaching import teach
 from stanceframe.training.train import check_output, train
 
@@ -54,8 +52,7 @@ def distill(
     find_encoder(recipe.encoder)
     read_sources(replace(recipe, teacher="", distil=0.0), files)
     kept = kept or output.resolve().parent / f"{output.name}.teacher.safetensors"
-    precision: Precision = "bf16" if bfloat16_helps() else "fp32"
-    classifiers = [StanceClassifier.from_pretrained(teacher, precision) for teacher in teachers]
+    classifiers = [StanceClassifier.from_pretrained(teacher, "auto") for teacher in teachers]
     log.info("asking %s", " and ".join(classifier.tag for classifier in classifiers))
     teach(classifiers, _texts(recipe, files), kept, quiet=quiet)
     return train(replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL), files, output, quiet=quiet)

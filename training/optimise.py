@@ -21,6 +21,7 @@ from tqdm import tqdm
 from stanceframe.data.examples import Example
 from stanceframe.models.classifier import Scores
 from stanceframe.models.encoding import Encoder, Window
+from stanceframe.models.engines import fast_precision
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance
 from stanceframe.models.network import MAX_TARGETS, Batch, Logits, StanceframeNetwork
 from stanceframe.models.types import Mention
@@ -62,14 +63,6 @@ class Gold:
         return Gold(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def bfloat16_helps() -> bool:
-    """Whether this processor multiplies bfloat16 matrices faster than fp32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("amx_bf16") or abilities.get("avx512_bf16"))
-
-
 class _Run:
     """A training run's moving parts, and its state on disk."""
 
@@ -93,7 +86,7 @@ class _Run:
 
     def step(self, batch: Batch, gold: Gold) -> None:
         """One update of the weights."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_helps()):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_precision() == "bf16"):
             logits = self.network(batch.to(self.device))
         loss = loss_of(logits, gold.to(self.device), self.recipe)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stanceframe.models.champion import Champions, Promotion, find, home, model_store, model_store_folder, resolve
-from stanceframe.models.checkpoint import MANIFEST, SHIPPED, Checkpoint, read_json
+from stanceframe.models.checkpoint import DERIVED, MANIFEST, SHIPPED, Checkpoint, read_json
 from stanceframe.models.errors import CheckpointError, RegistryError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _copied(checkpoint: Checkpoint) -> Checkpoint:
         with suppress(bentoml.exceptions.NotFound):
             bentoml.models.delete(checkpoint.tag)
         with bentoml.models.create(checkpoint.tag, labels={"origin": origin(checkpoint)}) as model:
-            shutil.copytree(checkpoint.path, model.path, dirs_exist_ok=True)
+            shutil.copytree(checkpoint.path, model.path, ignore=shutil.ignore_patterns(DERIVED), dirs_exist_ok=True)
     except (bentoml.exceptions.BentoMLException, OSError) as error:
         raise RegistryError(f"{checkpoint.tag} cannot be put into BentoML's model store: {error}") from None
     return Checkpoint.open(find(checkpoint.tag))

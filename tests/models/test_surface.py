@@ -12,15 +12,15 @@ SURFACE = {
     "calibration": "Array Calibration Platt fit_platt fit_temperature sigmoid softmax",
     "champion": "Champions HOME Promotion TAG find home model_store model_store_folder resolve",
     "checkpoint": (
-        "Checkpoint DESCRIPTION IDENTITY MANIFEST SHIPPED read_json replacing_folder sha256 write_bytes write_json "
-        "write_text"
+        "Checkpoint DERIVED DESCRIPTION IDENTITY MANIFEST SHIPPED read_json replacing_folder sha256 write_bytes "
+        "write_json write_text"
     ),
     "classifier": (
         "SCHEMA_MENTIONS Scores StanceClassifier TOKENS_IN_BATCH batches_by_length decide load_network recalibrated "
         "save_checkpoint"
     ),
     "encoding": ("CASE_SENSITIVE_UP_TO CHARACTERS_A_TOKEN Encoder MAX_WINDOWS WINDOW_OVERLAP Window find_mentions"),
-    "engines": "Engine Precision TorchEngine",
+    "engines": "Engine OpenVinoEngine Precision TorchEngine fast_precision new_engine",
     "errors": (
         "CheckpointError ConfigError EncoderNotFoundError InputError LabelError RegistryError StanceframeError "
         "StoreError"
@@ -29,7 +29,8 @@ SURFACE = {
     "labels": "Frame Holder Label LabelSchema Sentiment Stance TARGETS Target TargetText parse_label",
     "network": "AttentionPool Batch Head Logits MAX_TARGETS StanceframeConfig StanceframeNetwork",
     "types": (
-        "Classifier Evidence Framing LabelledSentence Mention Prediction Sentence SentimentScore Span TargetStance"
+        "Classifier ENGINES EngineName Evidence Framing LabelledSentence Mention Prediction Sentence SentimentScore "
+        "Span TargetStance"
     ),
 }
 

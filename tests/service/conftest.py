@@ -37,8 +37,9 @@ def serve(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     # Two apps in one process would count under the same names. `test_serving.py` asks for the metrics.
     monkeypatch.setenv("BENTOML_CONFIG_OVERRIDES", '{"services": {"stanceframe": {"metrics": {"enabled": false}}}}')
     monkeypatch.setenv(PREFIX + "MODEL", str(checkpoint))
+    monkeypatch.setenv(PREFIX + "ENGINE", "torch")
 
-    def start(**settings: int) -> TestClient:
+    def start(**settings: int | str) -> TestClient:
         for name, value in settings.items():
             monkeypatch.setenv(PREFIX + name.upper(), str(value))
         client = TestClient(Stanceframe.to_asgi())

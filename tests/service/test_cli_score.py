@@ -107,8 +107,18 @@ def test_evidence_comes_with_the_rows_and_makes_another_job(score, monkeypatch):
 
 def test_a_scored_parquet_file_can_be_scored_again(score):
     write_articles()
-    assert score("articles", "-o", "one.parquet").exit_code == 0
-    again = ("one.parquet", "--unit", "sentence", "--id-column", "document_id", "-o", "two.parquet")
+    assert score("articles", "-o", "one.parquet", "--engine", "torch").exit_code == 0
+    again = (
+        "one.parquet",
+        "--unit",
+        "sentence",
+        "--id-column",
+        "document_id",
+        "-o",
+        "two.parquet",
+        "--engine",
+        "torch",
+    )
     assert score(*again).exit_code == 0
     one, two = (pyarrow.parquet.read_table(name).to_pylist() for name in ("one.parquet", "two.parquet"))
     assert [row["text"] for row in one] == [row["text"] for row in two]
@@ -120,7 +130,7 @@ def test_a_scored_parquet_file_can_be_scored_again(score):
 def test_the_rows_of_a_document_are_what_the_service_answers(score, client):
     documents = [{"id": f"d{i}", "text": f"{TEXT}\n\n“Number {i},” Kim said. " * (i + 1)} for i in range(5)]
     Path("in.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
-    assert score("in.jsonl", "-o", "out.jsonl").exit_code == 0
+    assert score("in.jsonl", "-o", "out.jsonl", "--engine", "torch").exit_code == 0
     rows = rows_of(Path("out.jsonl").read_text())
     answer = client.post("/analyze", json={"documents": documents}).json()
     sentences = [sentence for document in answer["documents"] for sentence in document["sentences"]]
@@ -152,7 +162,7 @@ def _near(value):
         (["in.csv", "-o", "-", "--resume"], "it needs a file as OUT"),
         (["in.csv", "-o", "out.csv", "--resume", "--force"], "no --force"),
         (["in.csv"], "Missing option '-o'"),
-        (["in.csv", "-o", "out.csv", "--engine", "magic"], "is not one of 'torch', 'torch-bf16'"),
+        (["in.csv", "-o", "out.csv", "--engine", "magic"], "is not one of 'auto', 'openvino', 'torch', 'torch-bf16'"),
     ],
 )
 def test_a_wrong_command_line_exits_with_2_and_names_the_remedy(score, arguments, message):
@@ -182,10 +192,13 @@ def test_a_checkpoint_that_is_none_is_one_line(tmp_path):
     assert "is no checkpoint" in result.stderr
 
 
-def test_bfloat16_gives_nearly_the_same(score):
+@pytest.mark.parametrize("engine", ["openvino", "torch-bf16"])
+def test_every_engine_gives_nearly_the_same(score, engine):
     write_articles(1)
-    assert score("articles", "-o", "a.jsonl").exit_code == 0
-    assert score("articles", "-o", "b.jsonl", "--engine", "torch-bf16").exit_code == 0
+    assert score("articles", "-o", "a.jsonl", "--engine", "torch").exit_code == 0
+    assert score("articles", "-o", "b.jsonl", "--engine", engine).exit_code == 0
+    assert json.loads(Path("a.jsonl.manifest.json").read_text())["options"]["engine"] == "torch-fp32"
+    assert json.loads(Path("b.jsonl.manifest.json").read_text())["options"]["engine"].startswith(engine.split("-")[0])
     for a, b in zip(rows_of(Path("a.jsonl").read_text()), rows_of(Path("b.jsonl").read_text()), strict=True):
         assert a["sentiment"]["probabilities"] == pytest.approx(b["sentiment"]["probabilities"], abs=0.05)
 

@@ -7,7 +7,7 @@ from stanceframe.service.settings import Settings
 def test_the_defaults_are_those_stated():
     settings = Settings.from_environment({})
     assert settings == Settings()
-    assert settings.model is None
+    assert (settings.model, settings.engine) == (None, "auto")
     assert settings.limits() == {
         "max_body_bytes": 8_388_608,
         "max_sentences": 2_000,
@@ -22,6 +22,12 @@ def test_the_defaults_are_those_stated():
 def test_variables_override_and_an_empty_one_does_not():
     settings = Settings.from_environment({"STANCEFRAME_MAX_SENTENCES": "7", "STANCEFRAME_MODEL": ""})
     assert (settings.max_sentences, settings.model) == (7, None)
+
+
+def test_an_engine_that_there_is_not_names_those_there_are():
+    assert Settings.from_environment({"STANCEFRAME_ENGINE": "torch"}).engine == "torch"
+    with pytest.raises(ConfigError, match=r"STANCEFRAME_ENGINE is 'magic'.*auto, openvino, torch"):
+        Settings.from_environment({"STANCEFRAME_ENGINE": "magic"})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
