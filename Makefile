@@ -28,7 +28,7 @@ train: $(READY)
 	$(BIN)/stanceframe train --recipe student -o runs/student
 
 bench: $(READY_DEV)
-	$(BIN)/python bench/conditioning.py
+	$(BIN)/python bench/engines.py
 
 bento: $(READY_DEV)
 	rm -rf wheels

@@ -2,21 +2,24 @@
 
     python bench/engines.py [CORPUS] [--sentences 2000] [--rounds 3] [--engine NAME]...
 
-CORPUS is what `stanceframe score` reads, by default our own sentences; the first distinct sentences of it are labelled.
-Every round gives each contender its turn; the figure is the median of the rounds.
+CORPUS is what `stanceframe score` reads, by default a year of one agency's articles where the developers' data is at
+hand, else our own sentences; its first distinct sentences are labelled. Every round gives each contender its turn, the
+matrices that the roofline is measured with included; the figures are medians of the rounds.
 
-- loop: the checkpoint in torch and fp32, sentences in the order they come in, padded to the longest of a batch, at the
-  best of four batch sizes: what a transformers pipeline does.
-- loop, one target a pass: the same, each sentence once for each of the three targets.
+- loop: the checkpoint in torch and fp32, sentences in the order they come in, padded to the longest of a batch: what a
+  transformers pipeline does, at the best of four batch sizes.
+- loop, one target a pass: the same, each sentence once for each of the three targets, at its own best batch size.
 - an engine's name: `StanceClassifier.score`, as the service and the corpus scorer call it.
 
 The share of the roofline is sentences a second times the multiplications and additions of a sentence's real tokens
 (padding not counted), over what the same library reaches in the same precision on square matrices of 2,048.
 """
 
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from stanceframe.data.corpus import SHIPPED as CORPUS
 from stanceframe.data.corpus import read_labelled
 from stanceframe.models.checkpoint import SHIPPED
 from stanceframe.models.classifier import SCHEMA_MENTIONS, StanceClassifier
-from stanceframe.models.engines import OpenVinoEngine, TorchEngine
+from stanceframe.models.engines import Engine, OpenVinoEngine, TorchEngine
 from stanceframe.models.types import ENGINES
 from stanceframe.service.batch import sentences_of
 from stanceframe.service.records import Record, RecordOptions, read
@@ -36,6 +39,7 @@ from stanceframe.service.sources import find_sources
 
 BATCH_SIZES = (8, 16, 32, 64)
 SQUARE = 2048
+REAL = Path(__file__).parents[2] / "shared" / "data" / "corpus" / "kcna_2024.jsonl.gz"
 Labelling = Callable[[Sequence[str]], object]
 
 
@@ -76,6 +80,14 @@ def loop(classifier: StanceClassifier, size: int, *, together: bool) -> Labellin
     return label
 
 
+def best_loop(classifier: StanceClassifier, texts: Sequence[str], *, together: bool) -> tuple[str, Labelling]:
+    """The loop of the batch size that is fastest on these sentences, and its name."""
+    loops = {size: loop(classifier, size, together=together) for size in BATCH_SIZES}
+    loops[BATCH_SIZES[0]](texts)
+    best = max(loops, key=lambda size: rate(loops[size], texts))
+    return f"loop, {'all targets' if together else 'one target'} a pass, {best} at a time", loops[best]
+
+
 def engine(classifier: StanceClassifier) -> Labelling:
     """The product's own path."""
     return lambda texts: classifier.score(texts, [SCHEMA_MENTIONS] * len(texts))
@@ -90,18 +102,22 @@ def rate(label: Labelling, texts: Sequence[str]) -> float:
 
 def operations(classifier: StanceClassifier, texts: Sequence[str]) -> float:
     """Multiplications and additions of the encoder's matrices for a sentence, on average, without padding."""
-    (network,) = [classifier.engine.network]
-    shape = network.config.encoder_config()
+    shape = classifier.engine.network.config.encoder_config()
     hidden, inner, layers = shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers
     lengths = [len(w.input_ids) for w in classifier.encoder.windows(texts, [SCHEMA_MENTIONS] * len(texts))]
     weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
     return sum(2 * weights * n + layers * 4 * n * n * hidden for n in lengths) / len(texts)
 
 
-def peak(runs: TorchEngine | OpenVinoEngine) -> float:
-    """Multiplications and additions a second that the engine's library reaches on large squares."""
-    multiply = _by_torch(runs) if isinstance(runs, TorchEngine) else _by_openvino(runs)
+def multiplying(runs: Engine) -> Callable[[], object]:
+    """Multiplies large squares by the engine's library in its precision."""
+    multiply = _by_openvino(runs) if isinstance(runs, OpenVinoEngine) else _by_torch(runs)
     multiply()
+    return multiply
+
+
+def peak(multiply: Callable[[], object]) -> float:
+    """Multiplications and additions a second."""
     times = []
     for _ in range(10):
         start = time.perf_counter()
@@ -137,28 +153,30 @@ def _by_openvino(runs: OpenVinoEngine) -> Callable[[], object]:
 @click.option("--engine", "names", type=click.Choice(list(ENGINES)), multiple=True, default=list(ENGINES[1:]))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), default=SHIPPED)
 def main(corpus: Path | None, count: int, rounds: int, names: Sequence[str], model: Path) -> None:
-    texts = list(islice(sentences(corpus), count))
+    texts = list(islice(sentences(corpus or (REAL if REAL.is_file() else None)), count))
     exact = StanceClassifier.from_pretrained(model)
-    size = max(BATCH_SIZES, key=lambda size: rate(loop(exact, size, together=True), texts[: count // 4]))
-    contenders = {
-        f"loop, {size} at a time": loop(exact, size, together=True),
-        "loop, one target a pass": loop(exact, size, together=False),
-    }
     engines = {name: StanceClassifier.from_pretrained(model, name) for name in names}  # type: ignore[arg-type]
+    contenders = dict(best_loop(exact, texts[: count // 4], together=together) for together in (True, False))
     contenders |= {name: engine(classifier) for name, classifier in engines.items()}
+    squares = {name: multiplying(classifier.engine) for name, classifier in engines.items()}
     rates: dict[str, list[float]] = {name: [] for name in contenders}
+    peaks: dict[str, list[float]] = {name: [] for name in squares}
     for label in contenders.values():
         label(texts[:64])
     for _ in range(rounds):
         for name, label in contenders.items():
             rates[name].append(rate(label, texts))
+            if name in squares:
+                peaks[name].append(peak(squares[name]))
     work = operations(exact, texts)
     base = statistics.median(next(iter(rates.values())))
-    click.echo(f"{len(texts)} sentences, {work / 1e9:.2f} billion operations each")
+    releases = ", ".join(f"{name} {version(name)}" for name in ("torch", "openvino", "transformers"))
+    click.echo(f"{len(texts)} sentences, {work / 1e9:.2f} billion operations each; {exact.tag}, {releases}")
+    click.echo(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
     click.echo("| way | sentences/s | least to most | times the loop | share of the roofline |\n|---|---|---|---|---|")
     for name, measured in rates.items():
         middle = statistics.median(measured)
-        share = f"{middle * work / peak(engines[name].engine):.2f}" if name in engines else "–"
+        share = f"{middle * work / statistics.median(peaks[name]):.2f}" if name in peaks else "–"
         spread = f"{min(measured):.0f} to {max(measured):.0f}"
         click.echo(f"| {name} | {middle:.0f} | {spread} | {middle / base:.2f} | {share} |")
 

@@ -36,6 +36,11 @@ DERIVED = "derived"
 SHIPPED = Path(__file__).parent / "checkpoints" / "stanceframe"
 
 
+def cache_folder() -> Path:
+    """What can be made or fetched anew is kept in `$STANCEFRAME_CACHE`, else in `~/.cache/stanceframe`."""
+    return Path(os.environ.get("STANCEFRAME_CACHE") or Path.home() / ".cache" / "stanceframe")
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal digest of a file."""
     with path.open("rb") as file:
@@ -119,6 +124,12 @@ class Checkpoint:
     def tag(self) -> str:
         """Name and hash, as every scored sentence carries it."""
         return f"stanceframe:{self.hash[:12]}"
+
+    @property
+    def derived(self) -> Path:
+        """Where this machine keeps what it makes of the checkpoint: beside it, or in the cache if that is read-only."""
+        place = self.path if os.access(self.path, os.W_OK) else cache_folder()
+        return place / DERIVED / self.hash[:12]
 
     @classmethod
     def seal(cls, path: Path, *, created: str, trained_on: list[dict[str, Any]], base_encoder: str) -> "Checkpoint":

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from stanceframe.models.calibration import Array, Calibration, softmax
-from stanceframe.models.checkpoint import DERIVED, Checkpoint, read_json, replacing_folder, write_json, write_text
+from stanceframe.models.checkpoint import Checkpoint, read_json, replacing_folder, write_json, write_text
 from stanceframe.models.encoding import Encoder, Window
 from stanceframe.models.engines import Engine, new_engine
 from stanceframe.models.errors import CheckpointError
@@ -29,7 +29,6 @@ from stanceframe.models.types import (
     TargetStance,
 )
 
-TOKENS_IN_BATCH = 1024
 SCHEMA_MENTIONS = tuple(Mention(TARGETS[target]) for target in Target)
 _KEY_OF_TARGET = {text: target for target, text in TARGETS.items()}
 _ABSENT = list(Stance).index(Stance.ABSENT)
@@ -81,7 +80,7 @@ class StanceClassifier:
         return self._tag
 
     @classmethod
-    def from_pretrained(cls, path: Path | str, engine: EngineName = "torch") -> "StanceClassifier":
+    def from_pretrained(cls, path: Path | str, engine: EngineName = "torch-fp32") -> "StanceClassifier":
         """Read a checkpoint, to be run by an engine.
 
         Raises:
@@ -91,8 +90,7 @@ class StanceClassifier:
         checkpoint = Checkpoint.open(Path(path))
         network, encoder = load_network(checkpoint.path)
         calibration = Calibration.from_json(read_json(checkpoint.path / "calibration.json"))
-        cache = checkpoint.path / DERIVED / checkpoint.hash[:12]
-        return cls(new_engine(engine, network, cache), encoder, calibration, checkpoint.tag, checkpoint)
+        return cls(new_engine(engine, network, checkpoint.derived), encoder, calibration, checkpoint.tag, checkpoint)
 
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Label every sentence, in their order."""
@@ -117,7 +115,8 @@ class StanceClassifier:
     def _score(self, asked: Sequence[tuple[str, tuple[Mention, ...]]]) -> list[Scores]:
         windows = list(self.encoder.windows([text for text, _ in asked], [mentions for _, mentions in asked]))
         logits: list[dict[str, Array]] = [{} for _ in windows]
-        for indices in batches_by_length([len(window.input_ids) for window in windows]):
+        lengths = [len(window.input_ids) for window in windows]
+        for indices in batches_by_length(lengths, self.engine.tokens):
             batch = self.engine.run(self.encoder.collate([windows[i] for i in indices]))
             for row, i in enumerate(indices):
                 logits[i] = _row(batch, row, len(windows[i].targets))
@@ -221,7 +220,7 @@ def recalibrated(scores: Scores, calibration: Calibration) -> Scores:
     )
 
 
-def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_IN_BATCH) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     """Indices in batches of like length: padded, each batch has at most `tokens` tokens (or one input)."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):

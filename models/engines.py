@@ -1,12 +1,13 @@
 """Where the forward pass runs: one Protocol, by torch or by OpenVINO.
 
-OpenVINO compiles the network for the processor it finds. On two Zen 4 cores it labels twice as many sentences a second
-as torch in fp32 and a fifth more than torch in bfloat16 (`python bench/engines.py`). Torch runs everywhere, and is what
-figures are measured with.
+OpenVINO compiles the network for the processor that it finds: `bench/README.md` says how much faster it is. Torch runs
+everywhere, and in fp32 it is what figures are measured with.
 """
 
 import logging
+import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,39 +20,42 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from stanceframe.models.checkpoint import replacing_folder
-from stanceframe.models.errors import ConfigError
+from stanceframe.models import network as network_module
+from stanceframe.models.checkpoint import read_json, replacing_folder, sha256, write_json
+from stanceframe.models.errors import CheckpointError, ConfigError
 from stanceframe.models.network import Batch, Logits, StanceframeNetwork
 from stanceframe.models.types import EngineName
 
 Precision = Literal["fp32", "bf16"]
 
-_log = logging.getLogger(__name__)
+_MODEL, _WEIGHTS, _HASHES = "network.xml", "network.bin", "derived.json"
 
-_MODEL = "network.xml"
+_log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """Runs a network over a batch; the same batch gives the same logits, whatever ran before.
-
-    It takes one batch at a time.
-    """
+    """Runs a network over a batch; the same batch gives the same logits, whatever ran before."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> EngineName:
         """What it is, with its precision."""
         ...
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a batch, padding included, with which it is about as fast as it can be."""
+        ...
+
     def run(self, batch: Batch) -> Logits:
-        """Logits in fp32 on the CPU."""
+        """Logits in fp32 on the CPU; any thread may ask."""
         ...
 
 
-def fast_precision() -> Precision:
-    """bf16 where this machine multiplies its matrices faster than those of fp32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    abilities = torch.cpu.get_capabilities()
+def fast_precision(device: str = "cpu") -> Precision:
+    """bf16 where a device, `cpu` or `cuda`, multiplies its matrices faster than those of fp32."""
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # earlier releases of torch do not say
     return "bf16" if abilities.get("amx_bf16") or abilities.get("avx512_bf16") else "fp32"
 
 
@@ -62,7 +66,8 @@ class TorchEngine:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device).eval()
         self.precision = precision
-        self.name = f"torch-{precision}"
+        self.name: EngineName = "torch-bf16" if precision == "bf16" else "torch-fp32"
+        self.tokens = 16384 if self.device.type == "cuda" else 1024
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Logits:
@@ -76,23 +81,25 @@ class OpenVinoEngine:
     """The network compiled for this processor.
 
     Args:
-        network: what to compile; a cached model is read in its place.
-        cache: folder of what was derived from the network; where there is nothing of this version of OpenVINO, or it
-            cannot be read, it is derived and put there.
+        network: what to compile.
+        cache: folder of what was derived from the network. What is there is used where it was made with the same
+            releases and is whole; else it is derived, and put there if the folder can be written.
         precision: bf16 or fp32; by default what this processor is faster with.
 
     Raises:
-        ConfigError: OpenVINO is not installed, or cannot take the network.
+        ConfigError: OpenVINO is not installed, or cannot run the network.
     """
 
     def __init__(
         self, network: StanceframeNetwork, cache: Path | None = None, precision: Precision | None = None
     ) -> None:
         self.precision = precision or fast_precision()
-        self.name = f"openvino-{self.precision}"
+        self.name: EngineName = "openvino-bf16" if self.precision == "bf16" else "openvino-fp32"
+        self.tokens = 1024
+        self._turn = threading.Lock()
         try:
             core = _openvino().Core()
-            kept = cache / f"openvino-{version('openvino')}" if cache is not None else None
+            kept = cache / _release() if cache is not None else None
             model = _read(core, kept)
             if model is None:
                 derived = _derive(network, kept)
@@ -101,13 +108,15 @@ class OpenVinoEngine:
             settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
             self._compiled = core.compile_model(model, "CPU", settings)
         except ImportError:
-            raise ConfigError("the engine openvino needs the package: pip install openvino") from None
-        except RuntimeError as error:
-            raise ConfigError(f"OpenVINO cannot run the network: {error}; --engine torch can") from None
+            raise ConfigError("OpenVINO is not installed: pip install openvino, or ask for a torch engine") from None
+        except Exception as error:  # OpenVINO's own errors have no common root
+            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+            raise ConfigError(f"OpenVINO cannot run the network, ask for a torch engine: {reason[0]}") from error
 
     def run(self, batch: Batch) -> Logits:
         """Logits in fp32 on the CPU."""
-        said = self._compiled([tensor.numpy() for tensor in _tensors(batch)])
+        with self._turn:
+            said = self._compiled([tensor.numpy() for tensor in _tensors(batch)])
         return Logits(*(torch.from_numpy(said[i]) for i in range(len(fields(Logits)))))
 
 
@@ -119,27 +128,21 @@ def _openvino() -> Any:
     return openvino
 
 
-class _Traced(nn.Module):
-    """The network with plain tensors in and out."""
-
-    def __init__(self, network: StanceframeNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        logits: Logits = self.network(Batch(*tensors))
-        return logits.stance, logits.holder, logits.framing, logits.sentiment
-
-
-def _tensors(of: Batch | Logits) -> tuple[Tensor, ...]:
-    return tuple(getattr(of, field.name) for field in fields(of))
+def _release() -> str:
+    """Names what the derived model depends on beside the weights."""
+    made_by = (f"{name}-{version(name).split('+')[0]}" for name in ("openvino", "torch", "transformers"))
+    return "_".join([*made_by, sha256(Path(network_module.__file__))[:8]])
 
 
 def _read(core: Any, kept: Path | None) -> Any | None:
-    """What was derived at an earlier start; None where there is nothing that can be read."""
+    """What was derived at an earlier start; None where nothing is kept that is whole."""
+    if kept is None:
+        return None
     try:
-        return core.read_model(kept / _MODEL) if kept is not None and (kept / _MODEL).is_file() else None
-    except RuntimeError:
+        hashes = read_json(kept / _HASHES)
+        whole = all(sha256(kept / name) == hashes[name] for name in (_MODEL, _WEIGHTS))
+        return core.read_model(kept / _MODEL) if whole else None
+    except (CheckpointError, OSError, KeyError, TypeError, RuntimeError):
         return None
 
 
@@ -147,14 +150,23 @@ def _derive(network: StanceframeNetwork, kept: Path | None) -> Any:
     """OpenVINO's form of the network, for inputs of any shape."""
     with warnings.catch_warnings(), _quiet_transformers():
         warnings.simplefilter("ignore")  # tracing tells of Python values that are the same in every batch
-        model = _openvino().convert_model(_Traced(network.eval()), example_input=_tensors(_example()))
+        model = _openvino().convert_model(_Traced(network.cpu().eval()), example_input=_tensors(_example()))
     if kept is not None:
         try:
-            with replacing_folder(kept) as folder:
-                _openvino().save_model(model, folder / _MODEL)  # in half precision, as the checkpoint's weights are
-        except OSError as error:
-            _log.info("the derived model is not kept, and is derived anew at each start: %s", error)
+            _keep(model, kept)
+        except (OSError, RuntimeError) as error:  # a start that is slower next time is no reason to fail
+            _log.warning("what OpenVINO derived from the network could not be kept in %s: %s", kept.parent, error)
     return model
+
+
+def _keep(model: Any, kept: Path) -> None:
+    """Keep a derived model, in half precision as the checkpoint's weights are, in place of those of other releases."""
+    with replacing_folder(kept) as folder:
+        _openvino().save_model(model, folder / _MODEL)
+        write_json(folder / _HASHES, {name: sha256(folder / name) for name in (_MODEL, _WEIGHTS)})
+    for other in kept.parent.iterdir():
+        if other != kept and not other.name.startswith("."):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager
@@ -166,6 +178,22 @@ def _quiet_transformers() -> Iterator[None]:
         yield
     finally:
         transformers.logging.set_verbosity(before)
+
+
+class _Traced(nn.Module):
+    """The network with plain tensors in and out."""
+
+    def __init__(self, network: StanceframeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        logits: Logits = self.network(Batch(*tensors))
+        return _tensors(logits)
+
+
+def _tensors(of: Batch | Logits) -> tuple[Tensor, ...]:
+    return tuple(getattr(of, field.name) for field in fields(of))
 
 
 def _example() -> Batch:
@@ -190,16 +218,18 @@ def new_engine(name: EngineName, network: StanceframeNetwork, cache: Path | None
     Raises:
         ConfigError: an engine that was asked for by name cannot run.
     """
-    match name:
-        case "torch":
-            return TorchEngine(network)
-        case "torch-bf16":
-            return TorchEngine(network, "bf16")
-        case "openvino":
-            return OpenVinoEngine(network, cache)
-    if not torch.cuda.is_available():
-        try:
-            return OpenVinoEngine(network, cache)
-        except ConfigError as error:
-            _log.info("torch runs the network: %s", error)
-    return TorchEngine(network, fast_precision())
+    if name == "auto":
+        return _fastest(network, cache)
+    library, _, precision = name.partition("-")
+    exactly: Precision = "bf16" if precision == "bf16" else "fp32"
+    return TorchEngine(network, exactly) if library == "torch" else OpenVinoEngine(network, cache, exactly)
+
+
+def _fastest(network: StanceframeNetwork, cache: Path | None) -> Engine:
+    if torch.cuda.is_available():
+        return TorchEngine(network, fast_precision("cuda"))
+    try:
+        return OpenVinoEngine(network, cache)
+    except ConfigError as error:
+        _log.warning("torch runs the network: %s", error)
+        return TorchEngine(network, fast_precision())

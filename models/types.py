@@ -6,9 +6,9 @@ from typing import Any, Literal, Protocol, get_args
 
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance, Target, TargetText
 
-EngineName = Literal["auto", "openvino", "torch", "torch-bf16"]
-"""What runs the network: `auto` is torch on a GPU, else OpenVINO, else torch. All but `torch` use bfloat16 where the
-processor is faster with it."""
+EngineName = Literal["auto", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32"]
+"""What runs the network, and in which precision. `auto` is torch on a GPU, else OpenVINO, else torch, in bfloat16
+where the machine is faster with it."""
 ENGINES: Sequence[EngineName] = get_args(EngineName)
 Span = tuple[int, int]
 """Character offsets [start, end), in Unicode code points."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -203,6 +203,7 @@ def describe(sources: Sequence[Source], classifier: Classifier, options: ScoreOp
     """What decides every byte of the output, as JSON values."""
     return {
         "stanceframe": version("stanceframe"),
+        "libraries": {name: _version(name) for name in ("torch", "openvino")},
         "schema": LabelSchema().fingerprint,
         "model": classifier.tag,
         "options": {
@@ -213,6 +214,14 @@ def describe(sources: Sequence[Source], classifier: Classifier, options: ScoreOp
             {"path": str(source), "bytes": source.size, "sha256": _digest(source)} for source in sources
         ],
     }  # fmt: skip
+
+
+def _version(name: str) -> str | None:
+    """Release of a package; None where it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _digest(source: Source) -> str | None:

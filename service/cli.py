@@ -250,7 +250,7 @@ def serve(options: dict[str, bool], host: str, port: int, model: str | None) -> 
               help="What a record is; with sentence, each line of a .txt file is one.")  # fmt: skip
 @click.option("--model", help="Folder or tag of a checkpoint; else the champion, else the shipped one.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="auto", show_default=True,
-              help="What runs the network; auto takes the fastest of this machine, torch is exact.")  # fmt: skip
+              help="What runs the network; auto takes the fastest of this machine, torch-fp32 is exact.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Take up a job that was cut, where it stood.")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--keep-text", is_flag=True, help="Also write OUT.text.jsonl: the text that start and end count in.")

@@ -17,7 +17,7 @@ class Settings:
 
     Attributes:
         model: folder of the checkpoint to serve; unset: the champion, else the shipped one.
-        engine: what runs the network: `auto` takes the fastest of this machine, `torch` is exact.
+        engine: what runs the network: `auto` takes the fastest of this machine, `torch-fp32` is exact.
         max_body_bytes: of one request; past it 413.
         max_sentences: in one request, in `/analyze` over all its documents; past it 422, as the limits below.
         max_explained_characters: of all sentences of one request that asks for evidence, a pass for each word.

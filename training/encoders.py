@@ -8,7 +8,6 @@ short timeout: where it cannot be reached, one line says so.
 
 import functools
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stanceframe.models.checkpoint import replacing_folder, sha256
+from stanceframe.models.checkpoint import cache_folder, replacing_folder, sha256
 from stanceframe.models.errors import EncoderNotFoundError
 
 log = logging.getLogger(__name__)
@@ -69,11 +68,6 @@ NLI_SHA256 = "e3108a79d3cfaaed6415eeb2d56dd524eecc40b019bb78dae8d774d85ffff2d0"
 NLI_LENGTH = 160
 """A quantised NLI cross-encoder (DeBERTa-v3 xsmall, of unknown provenance) with a fixed input length: for the
 zero-shot baseline alone, and never shipped."""
-
-
-def cache_folder() -> Path:
-    """Where unpacked encoders are kept: `$STANCEFRAME_CACHE`, else `~/.cache/stanceframe`."""
-    return Path(os.environ.get("STANCEFRAME_CACHE") or Path.home() / ".cache" / "stanceframe")
 
 
 def find_encoder(name: str) -> Path:

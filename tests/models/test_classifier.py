@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stanceframe.models.calibration import Calibration, Platt, sigmoid, softmax
+from stanceframe.models.checkpoint import SHIPPED
 from stanceframe.models.classifier import (
     SCHEMA_MENTIONS,
     Scores,
@@ -68,6 +69,8 @@ def difference(one, other):
 
 class Scripted:
     """An engine that says what it is told of an input with so many tokens."""
+
+    tokens = 1024
 
     def __init__(self, said):
         self.said = said
@@ -157,12 +160,46 @@ NEWS = [
 ]
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 5e-3)])
-def test_the_batching_changes_nothing_of_what_the_shipped_checkpoint_says(shipped, precision, tolerance):
-    classifier = StanceClassifier(TorchEngine(shipped.engine.network, precision), shipped.encoder, shipped.calibration)
+@pytest.mark.parametrize(
+    ("engine", "tolerance"),
+    [("torch-fp32", 1e-5), ("openvino-fp32", 1e-5), ("torch-bf16", 5e-3), ("openvino-bf16", 5e-3)],
+)
+def test_the_batching_changes_nothing_of_what_the_shipped_checkpoint_says(engine, tolerance):
+    classifier = StanceClassifier.from_pretrained(SHIPPED, engine)
     together, alone = score(classifier, NEWS), [score(classifier, [text])[0] for text in NEWS]
     assert difference(together, alone) < tolerance
     assert labels_agree(together, alone, tie=2 * tolerance)
+
+
+class Counting:
+    """An engine that remembers how many inputs each batch had."""
+
+    def __init__(self, engine):
+        self.engine, self.tokens, self.inputs = engine, engine.tokens, []
+
+    def run(self, batch):
+        self.inputs.append(len(batch.input_ids))
+        return self.engine.run(batch)
+
+
+def test_what_is_asked_twice_is_answered_once(tiny):
+    counting = Counting(tiny.engine)
+    classifier = StanceClassifier(counting, tiny.encoder, tiny.calibration)
+    repeated = score(classifier, [*TEXTS, *TEXTS])
+    assert sum(counting.inputs) == sum(1 for _ in tiny.encoder.windows(*distinct(TEXTS)))
+    assert difference(repeated, [*score(tiny, TEXTS), *score(tiny, TEXTS)]) < 1e-5
+
+
+def distinct(texts):
+    once = list(dict.fromkeys(texts))
+    return once, [SCHEMA_MENTIONS] * len(once)
+
+
+def test_the_same_text_is_asked_again_for_other_targets(tiny):
+    first, other = SCHEMA_MENTIONS[:1], SCHEMA_MENTIONS[1:2]
+    together = tiny.score([TEXTS[0], TEXTS[0]], [first, other])
+    assert difference(together, [tiny.score([TEXTS[0]], [asked])[0] for asked in (first, other)]) < 1e-5
+    assert difference(together[:1], together[1:]) > 1e-4
 
 
 def test_the_same_call_again_says_the_same(tiny):
@@ -214,10 +251,10 @@ def test_the_order_of_passes_is_the_order_of_targets(tiny):
 
 
 def test_a_long_sentence_is_read_to_its_end(tiny):
-    before, (after,) = score(tiny, [words(300), words(300)]), score(tiny, [words(300) + " shells"])
-    assert difference(before[:1], before[1:]) < 1e-5
-    assert difference(before[:1], [after]) > 1e-4
-    assert not after.truncated
+    before, again, after = (score(tiny, [text]) for text in (words(300), words(300), words(300) + " shells"))
+    assert difference(before, again) < 1e-5
+    assert difference(before, after) > 1e-4
+    assert not after[0].truncated
 
 
 def test_what_is_not_read_is_flagged(tiny):

@@ -12,12 +12,11 @@ SURFACE = {
     "calibration": "Array Calibration Platt fit_platt fit_temperature sigmoid softmax",
     "champion": "Champions HOME Promotion TAG find home model_store model_store_folder resolve",
     "checkpoint": (
-        "Checkpoint DERIVED DESCRIPTION IDENTITY MANIFEST SHIPPED read_json replacing_folder sha256 write_bytes "
-        "write_json write_text"
+        "Checkpoint DERIVED DESCRIPTION IDENTITY MANIFEST SHIPPED cache_folder read_json replacing_folder sha256 "
+        "write_bytes write_json write_text"
     ),
     "classifier": (
-        "SCHEMA_MENTIONS Scores StanceClassifier TOKENS_IN_BATCH batches_by_length decide load_network recalibrated "
-        "save_checkpoint"
+        "SCHEMA_MENTIONS Scores StanceClassifier batches_by_length decide load_network recalibrated save_checkpoint"
     ),
     "encoding": ("CASE_SENSITIVE_UP_TO CHARACTERS_A_TOKEN Encoder MAX_WINDOWS WINDOW_OVERLAP Window find_mentions"),
     "engines": "Engine OpenVinoEngine Precision TorchEngine fast_precision new_engine",

@@ -37,7 +37,7 @@ def serve(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     # Two apps in one process would count under the same names. `test_serving.py` asks for the metrics.
     monkeypatch.setenv("BENTOML_CONFIG_OVERRIDES", '{"services": {"stanceframe": {"metrics": {"enabled": false}}}}')
     monkeypatch.setenv(PREFIX + "MODEL", str(checkpoint))
-    monkeypatch.setenv(PREFIX + "ENGINE", "torch")
+    monkeypatch.setenv(PREFIX + "ENGINE", "torch-fp32")
 
     def start(**settings: int | str) -> TestClient:
         for name, value in settings.items():

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+import torch
 from click.testing import CliRunner
 
+from stanceframe.models.engines import fast_precision
 from stanceframe.service.cli import main
 from stanceframe.service.tables import unguard
 
@@ -29,7 +31,8 @@ def score(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
 
     def run(*arguments: str, **how):
-        return CliRunner().invoke(main, ["score", *arguments, "--model", str(checkpoint)], **how)
+        command = ["score", "--engine", "torch-fp32", *arguments, "--model", str(checkpoint)]
+        return CliRunner().invoke(main, command, **how)
 
     return run
 
@@ -107,18 +110,8 @@ def test_evidence_comes_with_the_rows_and_makes_another_job(score, monkeypatch):
 
 def test_a_scored_parquet_file_can_be_scored_again(score):
     write_articles()
-    assert score("articles", "-o", "one.parquet", "--engine", "torch").exit_code == 0
-    again = (
-        "one.parquet",
-        "--unit",
-        "sentence",
-        "--id-column",
-        "document_id",
-        "-o",
-        "two.parquet",
-        "--engine",
-        "torch",
-    )
+    assert score("articles", "-o", "one.parquet").exit_code == 0
+    again = ("one.parquet", "--unit", "sentence", "--id-column", "document_id", "-o", "two.parquet")
     assert score(*again).exit_code == 0
     one, two = (pyarrow.parquet.read_table(name).to_pylist() for name in ("one.parquet", "two.parquet"))
     assert [row["text"] for row in one] == [row["text"] for row in two]
@@ -130,7 +123,7 @@ def test_a_scored_parquet_file_can_be_scored_again(score):
 def test_the_rows_of_a_document_are_what_the_service_answers(score, client):
     documents = [{"id": f"d{i}", "text": f"{TEXT}\n\n“Number {i},” Kim said. " * (i + 1)} for i in range(5)]
     Path("in.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
-    assert score("in.jsonl", "-o", "out.jsonl", "--engine", "torch").exit_code == 0
+    assert score("in.jsonl", "-o", "out.jsonl").exit_code == 0
     rows = rows_of(Path("out.jsonl").read_text())
     answer = client.post("/analyze", json={"documents": documents}).json()
     sentences = [sentence for document in answer["documents"] for sentence in document["sentences"]]
@@ -162,7 +155,7 @@ def _near(value):
         (["in.csv", "-o", "-", "--resume"], "it needs a file as OUT"),
         (["in.csv", "-o", "out.csv", "--resume", "--force"], "no --force"),
         (["in.csv"], "Missing option '-o'"),
-        (["in.csv", "-o", "out.csv", "--engine", "magic"], "is not one of 'auto', 'openvino', 'torch', 'torch-bf16'"),
+        (["in.csv", "-o", "out.csv", "--engine", "magic"], "is not one of 'auto', 'openvino-bf16'"),
     ],
 )
 def test_a_wrong_command_line_exits_with_2_and_names_the_remedy(score, arguments, message):
@@ -192,13 +185,25 @@ def test_a_checkpoint_that_is_none_is_one_line(tmp_path):
     assert "is no checkpoint" in result.stderr
 
 
-@pytest.mark.parametrize("engine", ["openvino", "torch-bf16"])
+def engine_of(output):
+    return json.loads(Path(f"{output}.manifest.json").read_text())["options"]["engine"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch runs the network on a GPU")
+def test_the_manifest_says_what_auto_came_to(score):
+    write_articles(1)
+    assert score("articles", "-o", "a.jsonl", "--engine", "auto").exit_code == 0
+    assert engine_of("a.jsonl") == f"openvino-{fast_precision()}"
+    refused = score("articles", "-o", "a.jsonl", "--resume")
+    assert f"'engine': '{engine_of('a.jsonl')}'" in refused.stderr
+
+
+@pytest.mark.parametrize("engine", ["openvino-bf16", "openvino-fp32", "torch-bf16"])
 def test_every_engine_gives_nearly_the_same(score, engine):
     write_articles(1)
-    assert score("articles", "-o", "a.jsonl", "--engine", "torch").exit_code == 0
+    assert score("articles", "-o", "a.jsonl").exit_code == 0
     assert score("articles", "-o", "b.jsonl", "--engine", engine).exit_code == 0
-    assert json.loads(Path("a.jsonl.manifest.json").read_text())["options"]["engine"] == "torch-fp32"
-    assert json.loads(Path("b.jsonl.manifest.json").read_text())["options"]["engine"].startswith(engine.split("-")[0])
+    assert [engine_of("a.jsonl"), engine_of("b.jsonl")] == ["torch-fp32", engine]
     for a, b in zip(rows_of(Path("a.jsonl").read_text()), rows_of(Path("b.jsonl").read_text()), strict=True):
         assert a["sentiment"]["probabilities"] == pytest.approx(b["sentiment"]["probabilities"], abs=0.05)
 

@@ -77,7 +77,7 @@ def environment(tmp_path, **more):
 def test_stanceframe_serve_answers_everything_and_stops_when_told(checkpoint, tmp_path):
     port, log = free_port(), tmp_path / "log"
     command = [*STANCEFRAME, "serve", "--port", str(port), "--model", str(checkpoint)]
-    variables = environment(tmp_path, STANCEFRAME_ENGINE="torch")
+    variables = environment(tmp_path, STANCEFRAME_ENGINE="torch-fp32")
     with serving(command, port, log, env=variables, cwd=tmp_path) as address:
         status, _, text = ask(f"{address}/predict", {"sentences": [f"Kim praised {SECRET}.", "Moscow"]})
         predicted = json.loads(text)

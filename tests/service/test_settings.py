@@ -25,8 +25,8 @@ def test_variables_override_and_an_empty_one_does_not():
 
 
 def test_an_engine_that_there_is_not_names_those_there_are():
-    assert Settings.from_environment({"STANCEFRAME_ENGINE": "torch"}).engine == "torch"
-    with pytest.raises(ConfigError, match=r"STANCEFRAME_ENGINE is 'magic'.*auto, openvino, torch"):
+    assert Settings.from_environment({"STANCEFRAME_ENGINE": "torch-fp32"}).engine == "torch-fp32"
+    with pytest.raises(ConfigError, match=r"STANCEFRAME_ENGINE is 'magic'.*auto, openvino-bf16, openvino-fp32"):
         Settings.from_environment({"STANCEFRAME_ENGINE": "magic"})
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from stanceframe.models.checkpoint import cache_folder
 from stanceframe.models.errors import InputError
 from stanceframe.models.labels import Frame, Sentiment, Stance, Target
 from stanceframe.models.types import LabelledSentence, Sentence
 from stanceframe.training.baselines import MajorityBaseline, TfidfBaseline, ZeroShotBaseline
-from stanceframe.training.encoders import NLI_MODEL, cache_folder
+from stanceframe.training.encoders import NLI_MODEL
 from stanceframe.training.evaluate import evaluate
 
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import constants
 
-from stanceframe.models.checkpoint import sha256
+from stanceframe.models.checkpoint import cache_folder, sha256
 from stanceframe.models.errors import EncoderNotFoundError
 from stanceframe.training import encoders
-from stanceframe.training.encoders import ENCODERS, FILES, BaseEncoder, cache_folder, find_encoder
+from stanceframe.training.encoders import ENCODERS, FILES, BaseEncoder, find_encoder
 
 NAME = "somebody/tiny"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
