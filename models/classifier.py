@@ -1,10 +1,11 @@
 """The inference path that HTTP, the command line and every corpus job share."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copymode
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ SCHEMA_MENTIONS = tuple(Mention(TARGETS[target]) for target in Target)
 _KEY_OF_TARGET = {text: target for target, text in TARGETS.items()}
 _ABSENT = list(Stance).index(Stance.ABSENT)
 _TINY = 1e-12
+_REMEMBERED_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,30 @@ class Scores:
     truncated: bool
 
 
+class _Memory:
+    """The scores of the sentences that were asked of last, up to so many; several threads may use it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._scores: OrderedDict[str, Scores] = OrderedDict()
+        self._turn = Lock()
+
+    def of(self, texts: Iterable[str]) -> dict[str, Scores]:
+        """What is remembered of some sentences."""
+        with self._turn:
+            known = {text: self._scores[text] for text in texts if text in self._scores}
+            for text in known:
+                self._scores.move_to_end(text)
+            return known
+
+    def keep(self, scores: Mapping[str, Scores]) -> None:
+        """Remember these, and forget the oldest beyond the limit; what is long is rare, and not kept."""
+        with self._turn:
+            self._scores.update((text, score) for text, score in scores.items() if len(text) <= _REMEMBERED_CHARACTERS)
+            while len(self._scores) > self._most:
+                self._scores.popitem(last=False)
+
+
 class StanceClassifier:
     """A network, its tokenizer and its calibration.
 
@@ -58,6 +84,7 @@ class StanceClassifier:
         calibration: turns logits into probabilities and decisions.
         tag: name and hash that every prediction carries.
         checkpoint: what the classifier was read from, if from a folder.
+        remember: of so many sentences, those labelled last, the scores are kept: news repeats itself.
     """
 
     def __init__(
@@ -67,12 +94,14 @@ class StanceClassifier:
         calibration: Calibration,
         tag: str = "stanceframe:unsaved",
         checkpoint: Checkpoint | None = None,
+        remember: int = 0,
     ) -> None:
         self.engine = engine
         self.encoder = encoder
         self.calibration = calibration
         self.checkpoint = checkpoint
         self._tag = tag
+        self._memory = _Memory(remember)
 
     @property
     def tag(self) -> str:
@@ -80,7 +109,9 @@ class StanceClassifier:
         return self._tag
 
     @classmethod
-    def from_pretrained(cls, path: Path | str, engine: EngineName = "torch-fp32") -> "StanceClassifier":
+    def from_pretrained(
+        cls, path: Path | str, engine: EngineName = "torch-fp32", remember: int = 0
+    ) -> "StanceClassifier":
         """Read a checkpoint, to be run by an engine.
 
         Raises:
@@ -90,15 +121,17 @@ class StanceClassifier:
         checkpoint = Checkpoint.open(Path(path))
         network, encoder = load_network(checkpoint.path)
         calibration = Calibration.from_json(read_json(checkpoint.path / "calibration.json"))
-        return cls(new_engine(engine, network, checkpoint.derived), encoder, calibration, checkpoint.tag, checkpoint)
+        runs = new_engine(engine, network, checkpoint.derived)
+        return cls(runs, encoder, calibration, checkpoint.tag, checkpoint, remember)
 
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Label every sentence, in their order."""
-        scores = self.score([sentence.text for sentence in sentences], [SCHEMA_MENTIONS] * len(sentences))
-        return [
-            decide(sentence, score, self.calibration, self.tag)
-            for sentence, score in zip(sentences, scores, strict=True)
-        ]
+        scores = self._memory.of(sentence.text for sentence in sentences)
+        new = [text for text in dict.fromkeys(sentence.text for sentence in sentences) if text not in scores]
+        found = dict(zip(new, self.score(new, [SCHEMA_MENTIONS] * len(new)), strict=True))
+        self._memory.keep(found)
+        scores |= found
+        return [decide(sentence, scores[sentence.text], self.calibration, self.tag) for sentence in sentences]
 
     def score(self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]) -> list[Scores]:
         """Probabilities for every text and the targets asked of it, in their order.

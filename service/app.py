@@ -90,7 +90,9 @@ class Stanceframe:
         from stanceframe.models.evidence import Explaining  # noqa: PLC0415
 
         self.settings = Settings.from_environment()
-        classifier = StanceClassifier.from_pretrained(resolve(self.settings.model), self.settings.engine)
+        classifier = StanceClassifier.from_pretrained(
+            resolve(self.settings.model), self.settings.engine, self.settings.remember_sentences
+        )
         assert classifier.checkpoint is not None
         self.checkpoint = classifier.checkpoint
         self.labeller = Labeller(classifier, Explaining(classifier), self.settings)

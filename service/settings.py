@@ -18,6 +18,7 @@ class Settings:
     Attributes:
         model: folder of the checkpoint to serve; unset: the champion, else the shipped one.
         engine: what runs the network: `auto` takes the fastest of this machine, `torch-fp32` is exact.
+        remember_sentences: so many distinct sentences, those asked of last, are answered from memory; 0: none.
         max_body_bytes: of one request; past it 413.
         max_sentences: in one request, in `/analyze` over all its documents; past it 422, as the limits below.
         max_explained_characters: of all sentences of one request that asks for evidence, a pass for each word.
@@ -30,6 +31,7 @@ class Settings:
 
     model: str | None = None
     engine: EngineName = "auto"
+    remember_sentences: int = 10_000
     max_body_bytes: int = 8 * 1024 * 1024
     max_sentences: int = 2_000
     max_explained_characters: int = 10_000
@@ -70,5 +72,13 @@ def _engine(name: str, value: str) -> str:
     return value
 
 
-_READ: Mapping[str, Callable[[str, str], Any]] = {"model": lambda _, value: value, "engine": _engine}
+def _count(name: str, value: str) -> int:
+    return 0 if value == "0" else _limit(name, value)
+
+
+_READ: Mapping[str, Callable[[str, str], Any]] = {
+    "model": lambda _, value: value,
+    "engine": _engine,
+    "remember_sentences": _count,
+}
 """How a variable is read that is no limit."""

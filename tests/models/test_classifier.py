@@ -195,6 +195,35 @@ def distinct(texts):
     return once, [SCHEMA_MENTIONS] * len(once)
 
 
+def test_what_was_asked_last_is_remembered_up_to_a_limit(tiny):
+    counting = Counting(tiny.engine)
+    classifier = StanceClassifier(counting, tiny.encoder, tiny.calibration, remember=2)
+
+    def asks(*texts):
+        """How many inputs the network read to label these."""
+        counting.inputs.clear()
+        for text, said in zip(texts, classifier.predict([Sentence(text, start=7) for text in texts]), strict=True):
+            (alone,) = tiny.predict([Sentence(text, start=7)])
+            assert said.sentence == alone.sentence
+            assert [*said.sentiment.probabilities.values()] == pytest.approx([*alone.sentiment.probabilities.values()])
+        return sum(counting.inputs)
+
+    assert asks("Kim", "Moscow") == 2
+    assert asks("Moscow", "Kim") == 0
+    assert asks("Putin") == 1, "and Moscow, asked of before Kim, is forgotten"
+    assert (asks("Kim"), asks("Moscow")) == (0, 1)
+    long = "war " * 300
+    assert asks(long) == asks(long) > 0
+
+
+def test_nothing_is_remembered_unless_asked_for(tiny):
+    counting = Counting(tiny.engine)
+    classifier = StanceClassifier(counting, tiny.encoder, tiny.calibration)
+    classifier.predict([Sentence("Kim")])
+    classifier.predict([Sentence("Kim")])
+    assert len(counting.inputs) == 2
+
+
 def test_the_same_text_is_asked_again_for_other_targets(tiny):
     first, other = SCHEMA_MENTIONS[:1], SCHEMA_MENTIONS[1:2]
     together = tiny.score([TEXTS[0], TEXTS[0]], [first, other])

@@ -24,6 +24,11 @@ def test_variables_override_and_an_empty_one_does_not():
     assert (settings.max_sentences, settings.model) == (7, None)
 
 
+def test_nothing_need_be_remembered():
+    assert Settings().remember_sentences == 10_000
+    assert Settings.from_environment({"STANCEFRAME_REMEMBER_SENTENCES": "0"}).remember_sentences == 0
+
+
 def test_an_engine_that_there_is_not_names_those_there_are():
     assert Settings.from_environment({"STANCEFRAME_ENGINE": "torch-fp32"}).engine == "torch-fp32"
     with pytest.raises(ConfigError, match=r"STANCEFRAME_ENGINE is 'magic'.*auto, openvino-bf16, openvino-fp32"):
