@@ -29,6 +29,7 @@ train: $(READY)
 
 bench: $(READY_DEV)
 	$(BIN)/python bench/engines.py
+	$(BIN)/python bench/service.py
 
 bento: $(READY_DEV)
 	rm -rf wheels
