@@ -127,7 +127,7 @@ class StanceClassifier:
     def predict(self, sentences: Sequence[Sentence]) -> list[Prediction]:
         """Label every sentence, in their order."""
         scores = self._memory.of(sentence.text for sentence in sentences)
-        new = [text for text in dict.fromkeys(sentence.text for sentence in sentences) if text not in scores]
+        new = [sentence.text for sentence in sentences if sentence.text not in scores]
         found = dict(zip(new, self.score(new, [SCHEMA_MENTIONS] * len(new)), strict=True))
         self._memory.keep(found)
         scores |= found

@@ -68,6 +68,7 @@ class _Run:
 
     def __init__(self, network: StanceframeNetwork, recipe: Recipe, steps_an_epoch: int) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.bfloat16 = fast_precision(self.device.type) == "bf16"
         self.attention = network.encoder.config._attn_implementation
         self.network = network.to(self.device).train()
         network.encoder.set_attn_implementation("eager")  # its backward pass is several times faster on a CPU
@@ -86,7 +87,7 @@ class _Run:
 
     def step(self, batch: Batch, gold: Gold) -> None:
         """One update of the weights."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_precision() == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.network(batch.to(self.device))
         loss = loss_of(logits, gold.to(self.device), self.recipe)
         loss.backward()  # type: ignore[no-untyped-call]
