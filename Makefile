@@ -4,8 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 HOST ?= 127.0.0.1
-READY := $(VENV)/.ready-serve
-READY_DEV := $(VENV)/.ready-dev
+# What is installed is a list of links: files that come or go make it anew.
+LINKED := $(shell find models data training service -type f ! -path '*/__pycache__/*' ! -path '*/derived/*' | LC_ALL=C sort | cksum | tr ' ' -)
+READY := $(VENV)/.ready-serve-$(LINKED)
+READY_DEV := $(VENV)/.ready-dev-$(LINKED)
 SETUP := pyproject.toml constraints.txt setup.sh
 export HF_HUB_DISABLE_TELEMETRY := 1
 export BENTOML_DO_NOT_TRACK := true
@@ -41,10 +43,12 @@ story: $(READY)
 
 $(READY): $(SETUP)
 	./setup.sh "$(PYTHON)" "$(VENV)" .
+	rm -f $(VENV)/.ready-*
 	touch $@
 
 $(READY_DEV): $(SETUP)
 	./setup.sh "$(PYTHON)" "$(VENV)" ".[dev]"
+	rm -f $(VENV)/.ready-*
 	touch $(READY) $@
 
 clean:

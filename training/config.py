@@ -24,7 +24,9 @@ class DataSource:
     of it that each epoch draws (2.0: twice). An `optional` source that is not there is left out. The
     calibration is fitted on a held-out part of the sources that say `calibrates`: those of real text.
     `labels` names a file of labels kept apart (see `stanceframe.data.apart`), which go before the file's own.
-    A source that is `taught` is the rest of the file, what is not labelled: a teacher speaks of it.
+    A source that is `taught` is the rest of the file, what is not labelled: a teacher speaks of it. One that is
+    `swapped` as well is all of the file, with the states in its sentences in each other's places (see
+    `stanceframe.data.variants`).
     """
 
     path: str
@@ -34,6 +36,7 @@ class DataSource:
     optional: bool = False
     calibrates: bool = False
     taught: bool = False
+    swapped: bool = False
 
     @property
     def file(self) -> Path:
@@ -129,11 +132,13 @@ def read_recipe(name: str) -> Recipe:
     for source in data:
         if source.format not in READERS:
             raise ConfigError(f"{path}: format {source.format!r} is none of {', '.join(READERS)}")
-        for setting in ("calibrates", "labels", "taught"):
+        for setting in ("calibrates", "labels", "taught", "swapped"):
             if getattr(source, setting) and source.format != "stanceframe":
                 raise ConfigError(f"{path}: {source.path} cannot have {setting}: only the format stanceframe can")
         if source.taught and source.calibrates:
             raise ConfigError(f"{path}: {source.path} cannot be taught and have calibrates: it has no labels")
+        if source.swapped and not source.taught:
+            raise ConfigError(f"{path}: {source.path} cannot be swapped without taught: no label fits it any more")
     recipe = _build(Recipe, {"name": path.stem, **values, "data": data}, str(path))
     if recipe.teacher and not recipe.distil:
         raise ConfigError(f"{path}: distil = 0, and the teacher would not be heard: say its weight, or name no teacher")

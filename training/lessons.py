@@ -11,6 +11,7 @@ from stanceframe.data.apart import read_labels, with_labels
 from stanceframe.data.checks import NearDuplicates
 from stanceframe.data.corpus import SHIPPED, normalised, read_labelled
 from stanceframe.data.examples import READERS, Example, from_labelled
+from stanceframe.data.variants import swapped
 from stanceframe.models.checkpoint import sha256
 from stanceframe.models.classifier import SCHEMA_MENTIONS
 from stanceframe.models.errors import ConfigError, InputError
@@ -107,7 +108,8 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
         hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
         if source.path in named and not examples:
             raise InputError(f"{path}: none of its sentences has a label to learn from")
-        name = f"{source.path} (taught)" if source.taught else source.path
+        way = "swapped" if source.swapped else "taught" if source.taught else ""
+        name = f"{source.path} ({way})" if way else source.path
         found.append(Source(name, source.format, source.share, hashes, examples, source.calibrates, source.taught))
     if not any(source.examples for source in found):
         raise ConfigError("there is nothing to learn from: name a file with --data")
@@ -126,9 +128,13 @@ def read_teaching(recipe: Recipe) -> Teaching | None:
 def read_sentences(source: DataSource) -> Iterator[LabelledSentence]:
     """The sentences of a source in the format stanceframe: those that are labelled, or where it is taught the rest.
 
+    Of one that is swapped all are read, and their variants given.
+
     Raises:
         InputError: a file cannot be read; the message says `path:line`.
     """
+    if source.swapped:
+        return swapped(read_labelled(source.file))
     labels = read_labels(source.labels_file) if source.labels_file else {}
     sentences = with_labels(read_labelled(source.file), labels)
     return (sentence for sentence in sentences if sentence.is_labelled is not source.taught)

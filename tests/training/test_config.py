@@ -103,6 +103,7 @@ def test_an_unknown_recipe_is_told_which_there_are():
         ('teacher = "said.safetensors"\n', "distil = 0, and the teacher would not be heard"),
         ('[[data]]\npath = "a"\ntaught = true\ncalibrates = true\n', "cannot be taught and have calibrates"),
         ('[[data]]\npath = "a"\nformat = "dse"\ntaught = true\n', "cannot have taught"),
+        ('[[data]]\npath = "a"\nswapped = true\n', "cannot be swapped without taught"),
     ],
 )
 def test_a_teacher_that_nobody_would_hear_is_refused(tmp_path, text, said):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stanceframe.data.corpus import text_id, write_labelled
+from stanceframe.data.variants import swap
 from stanceframe.models.classifier import SCHEMA_MENTIONS, StanceClassifier
 from stanceframe.models.errors import ConfigError
 from stanceframe.training.config import DataSource
@@ -89,6 +90,19 @@ def test_a_lesson_comes_with_what_the_teacher_says_of_it(recipe, toy, tiny, bare
     assert [len(source.examples) for source in sources] == [len(toy), 10], "of the rest nobody says anything"
     lessons = drawing(sources, 0, Teaching.read(kept))(0)
     assert {lesson.example.text for lesson in lessons if lesson.teacher is not None} == {*texts[:10], toy[0].text}
+
+
+def test_the_teacher_is_asked_of_variants_of_what_is_labelled_too(recipe, toy, tiny, tmp_path):
+    kept, path = tmp_path / "kept.safetensors", tmp_path / "named.jsonl"
+    write_labelled(path, [replace(toy[0], text="Russia thanked Ukraine .", document_id="doc"), toy[1]])
+    variant = swap("Russia thanked Ukraine .")
+    teach([tiny], [variant], kept, quiet=True)
+    source = DataSource(str(path), taught=True, swapped=True)
+    (read,) = read_sources(replace(recipe, data=(source,), teacher=str(kept), distil=0.5))
+    assert read.name == f"{path} (swapped)"
+    (example,) = read.examples
+    assert (example.text, example.document_id) == (variant, "doc")
+    assert [labels.stance for labels in example.targets] == [None] * 3
 
 
 def test_without_a_teacher_a_taught_source_is_empty(recipe, bare):
