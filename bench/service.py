@@ -24,12 +24,11 @@ from pathlib import Path
 import click
 import httpx
 from engines import REAL, sentences
+from memory import MEGABYTE, proportional_memory
 
 from stanceframe.models.checkpoint import SHIPPED
 from stanceframe.models.classifier import StanceClassifier
 from stanceframe.models.types import Sentence
-
-MEGABYTE = 2**20
 
 
 @contextmanager
@@ -61,24 +60,6 @@ def _ready(address: str) -> bool:
         return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def proportional_memory(process: int) -> int:
-    """Bytes of a process and all below it, shared pages by their share (proportional set size; Linux)."""
-    total, left = 0, [process]
-    while left:
-        one = left.pop()
-        try:
-            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
-            left += [int(child) for task in Path(f"/proc/{one}/task").iterdir() for child in _children(task)]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += 1024 * int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
-    return total
-
-
-def _children(task: Path) -> list[str]:
-    return (task / "children").read_text().split()
 
 
 async def one_by_one(address: str, texts: Sequence[str]) -> float:

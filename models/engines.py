@@ -98,11 +98,11 @@ class OpenVinoEngine:
         self.tokens = 1024
         self._turn = threading.Lock()
         try:
-            core = _openvino().Core()
+            core = import_openvino().Core()
             kept = cache / _release() if cache is not None else None
             model = _read(core, kept)
             if model is None:
-                derived = _derive(network, kept)
+                derived = derive(network, kept)
                 model = _read(core, kept) or derived  # the first start then runs the very model that later ones do
             hint = {"fp32": "f32", "bf16": "bf16"}[self.precision]
             settings = {
@@ -120,11 +120,11 @@ class OpenVinoEngine:
     def run(self, batch: Batch) -> Logits:
         """Logits in fp32 on the CPU."""
         with self._turn:
-            said = self._compiled([tensor.numpy() for tensor in _tensors(batch)])
+            said = self._compiled([tensor.numpy() for tensor in tensors_of(batch)])
         return Logits(*(torch.from_numpy(said[i]) for i in range(len(fields(Logits)))))
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
     """OpenVINO without the telemetry that it would send when it is first imported."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import fails, and OpenVINO has a stub
     import openvino  # noqa: PLC0415 - torch is enough where it is not installed
@@ -150,11 +150,11 @@ def _read(core: Any, kept: Path | None) -> Any | None:
         return None
 
 
-def _derive(network: StanceframeNetwork, kept: Path | None) -> Any:
-    """OpenVINO's form of the network, for inputs of any shape."""
+def derive(network: StanceframeNetwork, kept: Path | None) -> Any:
+    """OpenVINO's form of the network, for inputs of any shape; `kept` is the folder to keep it in, if any."""
     with warnings.catch_warnings(), _quiet_transformers():
         warnings.simplefilter("ignore")  # tracing tells of Python values that are the same in every batch
-        model = _openvino().convert_model(_Traced(network.cpu().eval()), example_input=_tensors(_example()))
+        model = import_openvino().convert_model(Traced(network.cpu().eval()), example_input=tensors_of(example_batch()))
     if kept is not None:
         try:
             _keep(model, kept)
@@ -166,7 +166,7 @@ def _derive(network: StanceframeNetwork, kept: Path | None) -> Any:
 def _keep(model: Any, kept: Path) -> None:
     """Keep a derived model, in half precision as the checkpoint's weights are, in place of those of other releases."""
     with replacing_folder(kept) as folder:
-        _openvino().save_model(model, folder / _MODEL)
+        import_openvino().save_model(model, folder / _MODEL)
         write_json(folder / _HASHES, {name: sha256(folder / name) for name in (_MODEL, _WEIGHTS)})
     for other in kept.parent.iterdir():
         if other != kept and not other.name.startswith("."):
@@ -184,7 +184,7 @@ def _quiet_transformers() -> Iterator[None]:
         transformers.logging.set_verbosity(before)
 
 
-class _Traced(nn.Module):
+class Traced(nn.Module):
     """The network with plain tensors in and out."""
 
     def __init__(self, network: StanceframeNetwork) -> None:
@@ -192,15 +192,17 @@ class _Traced(nn.Module):
         self.network = network
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """`Logits` by field of what `Batch` has by field."""
         logits: Logits = self.network(Batch(*tensors))
-        return _tensors(logits)
+        return tensors_of(logits)
 
 
-def _tensors(of: Batch | Logits) -> tuple[Tensor, ...]:
+def tensors_of(of: Batch | Logits) -> tuple[Tensor, ...]:
+    """Its fields, in their order."""
     return tuple(getattr(of, field.name) for field in fields(of))
 
 
-def _example() -> Batch:
+def example_batch() -> Batch:
     """Two inputs of three tokens that ask of one target each, one of them padded."""
     return Batch(
         input_ids=torch.tensor([[1, 2, 3], [1, 2, 0]]),

@@ -1,5 +1,6 @@
 """The benchmarks still run; what they measure is for a quiet machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -35,3 +36,26 @@ def test_the_service_is_timed_beside_its_engine(tmp_path):
     assert said == [
         "stanceframe --help", "one sentence, idle service", "3 clients", "proportional memory after 200 sentences",
     ]  # fmt: skip
+
+
+def test_the_growth_is_measured_drawn_and_planned_from(tmp_path):
+    command = [sys.executable, str(ROOT / "bench" / "growth.py"), "--up-to", "1000", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "growth.json").read_text())
+    assert [row["sentences"] for row in figures["sizes"]] == [1000]
+    assert min(row["milliseconds"] for row in figures["lengths"]) > 0
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+    assert "| this machine, " in done.stdout
+
+
+def test_other_formats_are_compared_by_speed_and_by_labels():
+    ways = ["torch-fp32", "openvino-fp32"]
+    command = [sys.executable, str(ROOT / "bench" / "formats.py"), "--sentences", "64", "--rounds", "1"]
+    for way in ways:
+        command += ["--way", way]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ways
+    assert rows[0][3:6] == ["100.0%", "0.0000", "0.000"]

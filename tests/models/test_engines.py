@@ -91,7 +91,7 @@ def exact_openvino(network, cache=None):
 
 def test_what_was_derived_is_read_again(tiny, batch, tmp_path, monkeypatch):
     said = exact_openvino(tiny.engine.network, tmp_path).run(batch).stance
-    monkeypatch.setattr(engines, "_derive", None)
+    monkeypatch.setattr(engines, "derive", None)
     assert torch.equal(exact_openvino(tiny.engine.network, tmp_path).run(batch).stance, said)
 
 
@@ -153,7 +153,7 @@ def test_torch_takes_over_where_openvino_fails(tiny, monkeypatch, caplog):
     def fail(*_):
         raise AttributeError("no such operation")
 
-    monkeypatch.setattr(engines, "_derive", fail)
+    monkeypatch.setattr(engines, "derive", fail)
     assert isinstance(new_engine("auto", tiny.engine.network), TorchEngine)
     assert "no such operation" in caplog.text
 
