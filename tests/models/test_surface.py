@@ -19,7 +19,10 @@ SURFACE = {
         "SCHEMA_MENTIONS Scores StanceClassifier batches_by_length decide load_network recalibrated save_checkpoint"
     ),
     "encoding": ("CASE_SENSITIVE_UP_TO CHARACTERS_A_TOKEN Encoder MAX_WINDOWS WINDOW_OVERLAP Window find_mentions"),
-    "engines": "Engine OpenVinoEngine Precision TorchEngine fast_precision new_engine",
+    "engines": (
+        "Engine OpenVinoEngine Precision TorchEngine Traced derive example_batch fast_precision import_openvino "
+        "new_engine tensors_of"
+    ),
     "errors": (
         "CheckpointError ConfigError EncoderNotFoundError InputError LabelError RegistryError StanceframeError "
         "StoreError"
