@@ -6,7 +6,8 @@
 Speed is in sentences a second of `StanceClassifier.score` on the sentences of `bench/engines.py`, medians of rounds in
 which each way has its turn. Quality is on the frozen test's sentences, as `tests/models/test_engines.py` asks it of an
 engine: the share of stances, frames, sentiments and holders that stay as they are, and by how much the probabilities
-move. Where the developers' data is at hand, the stance macro-F1 on its development set stands beside.
+move. Where the developers' data is at hand, the stance macro-F1 on its development set stands beside. Each is of
+as many sentences as the speed, or of all that there are.
 
 - openvino-int8: post-training quantisation by NNCF, scales fixed on 300 training sentences.
 - openvino-int8-mlp: the same for the two large matrices of each layer's feed-forward part alone, the rest in bfloat16.
@@ -16,6 +17,7 @@ move. Where the developers' data is at hand, the stance macro-F1 on its developm
 - torch-bf16-compiled: `torch.compile` with dynamic shapes; it needs a C++ compiler.
 """
 
+import logging
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +83,7 @@ def openvino_int8(classifier: StanceClassifier, *, only_mlp: bool) -> Engine:
     core = import_openvino().Core()
     import nncf  # noqa: PLC0415
 
+    nncf.set_log_level(logging.ERROR)
     model = derive(classifier.engine.network, None)
     spared = nncf.IgnoredScope(patterns=NOT_MLP, validate=False) if only_mlp else None
     small = nncf.quantize(
