@@ -218,7 +218,7 @@ def main(count: int, rounds: int, names: Sequence[str], model: Path) -> None:
                 continue
             try:
                 classifiers[name] = StanceClassifier(make(), exact.encoder, exact.calibration)
-                classifiers[name].score(texts[:64], [SCHEMA_MENTIONS] * 64)
+                engine(classifiers[name])(texts[:64])
             except Exception as error:  # noqa: BLE001 - a way that cannot be run is reported, and the others go on
                 click.echo(f"{name}: {type(error).__name__}: {str(error).splitlines()[:1]}", err=True)
                 classifiers.pop(name, None)
