@@ -152,12 +152,17 @@ class StanceframeNetwork(PreTrainedModel):  # type: ignore[misc]
 
     def forward(self, batch: Batch) -> Logits:
         """Logits of every target and of every sentence in the batch."""
+        return self.read_off(self.states(batch), batch)
+
+    def states(self, batch: Batch) -> Tensor:
+        """The encoder's last states: (B, L, H)."""
         embedded = self.encoder.get_input_embeddings()(batch.input_ids) + self.slots(batch.slot_ids)
-        states = self.encoder(inputs_embeds=embedded, attention_mask=batch.attention_mask).last_hidden_state
-        at_names = batch.name_mask.to(states.dtype)
-        named = at_names @ states / at_names.sum(-1, keepdim=True).clamp(min=1)
-        mentioned = self._at_mentions(states, batch)
-        targets = torch.cat([named, mentioned], dim=-1)
+        states: Tensor = self.encoder(inputs_embeds=embedded, attention_mask=batch.attention_mask).last_hidden_state
+        return states
+
+    def read_off(self, states: Tensor, batch: Batch) -> Logits:
+        """What the heads read off the states of a batch."""
+        targets = torch.cat([self.at_names(states, batch), self._at_mentions(states, batch)], dim=-1)
         pooled = self.pool(states, batch.sentence_mask)
         return Logits(
             stance=self.stance(targets),
@@ -165,6 +170,12 @@ class StanceframeNetwork(PreTrainedModel):  # type: ignore[misc]
             framing=torch.cat([head(pooled[:, i]) for i, head in enumerate(self.framing)], dim=-1),
             sentiment=self.sentiment(pooled[:, -1]),
         )
+
+    @staticmethod
+    def at_names(states: Tensor, batch: Batch) -> Tensor:
+        """Mean state of each target's name: (B, T, H)."""
+        weights = batch.name_mask.to(states.dtype)
+        return weights @ states / weights.sum(-1, keepdim=True).clamp(min=1)
 
     @staticmethod
     def _at_mentions(states: Tensor, batch: Batch) -> Tensor:

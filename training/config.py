@@ -71,6 +71,8 @@ class Recipe:
         holder_loss, framing_loss, sentiment_loss: weights beside the stance's, which is 1.
         teacher: file of a teacher's probabilities (see `stanceframe.training.teaching`), `shipped:NAME` in the corpus.
         distil: weight of the teacher's probabilities against the labels, where there is a teacher.
+        states: weight of the distance from the teacher's states, which `stanceframe distill` keeps while it runs;
+            `train` has only the probabilities, and does without.
         unmarked: part of the training examples whose mentions are not marked.
         average: decay of the moving average of the weights that becomes the result, a step; 0 for none.
         mix: part of the trained weights in the result, where training starts from a checkpoint; the rest are its.
@@ -98,6 +100,7 @@ class Recipe:
     sentiment_loss: float = 0.5
     teacher: str = ""
     distil: float = 0.0
+    states: float = 0.0
     unmarked: float = 0.2
     average: float = 0.0
     mix: float = 1.0
@@ -161,6 +164,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "layer_decay": (0.0, 1.0),
         "dropout": (0.0, 0.99),
         "distil": (0.0, 1.0),
+        "states": (0.0, 100.0),
         "unmarked": (0.0, 1.0),
         "average": (0.0, 0.99999),
         "mix": (0.0, 1.0),

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from stanceframe.data.corpus import read_labelled
 from stanceframe.models.checkpoint import Checkpoint
-from stanceframe.models.classifier import StanceClassifier
+from stanceframe.models.classifier import StanceClassifier, load_network
 from stanceframe.models.errors import ConfigError
 from stanceframe.training.config import Recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.lessons import read_sentences, read_sources
+from stanceframe.training.states import States, keep_states
 from stanceframe.training.teaching import teach
-from stanceframe.training.train import check_output, train
+from stanceframe.training.train import check_output, train, work_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def distill(
 
     Args:
         recipe: the student's settings and sources; a teacher that it names is not used.
-        teachers: folders of checkpoints; of several the mean counts.
+        teachers: folders of checkpoints; of several the mean of the probabilities counts, and the first's states, if
+            the recipe gives states a weight. No states are taken of variants: those are for the heads.
         files: more files of labelled sentences.
         output: folder of the student's checkpoint.
         kept: file of the teachers' probabilities; by default beside `output`. With it, `train` repeats the
@@ -55,7 +57,19 @@ def distill(
     classifiers = [StanceClassifier.from_pretrained(teacher, "auto") for teacher in teachers]
     log.info("asking %s", " and ".join(classifier.tag for classifier in classifiers))
     teach(classifiers, _texts(recipe, files), kept, quiet=quiet)
-    return train(replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL), files, output, quiet=quiet)
+    matching = _states(recipe, teachers[0], files, work_of(output.resolve()), quiet=quiet) if recipe.states else None
+    recipe = replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL)
+    return train(recipe, files, output, matching, quiet=quiet)
+
+
+def _states(recipe: Recipe, teacher: Path, files: Sequence[Path], work: Path, *, quiet: bool) -> States | None:
+    """What the teacher has in its states of all but the variants; None where there is nothing for it to read."""
+    plain = tuple(source for source in recipe.data if not source.swapped)
+    texts = list(_texts(replace(recipe, data=plain), files))
+    if not texts:
+        return None
+    folder = work / f"states-{Checkpoint.open(teacher).hash[:12]}"
+    return keep_states(*load_network(teacher), texts, folder, quiet=quiet)
 
 
 def _texts(recipe: Recipe, files: Sequence[Path]) -> Iterator[str]:

@@ -16,20 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 from tqdm import tqdm
 
 from stanceframe.data.examples import Example
-from stanceframe.models.classifier import Scores
+from stanceframe.models.classifier import SCHEMA_MENTIONS, Scores
 from stanceframe.models.encoding import Encoder, Window
 from stanceframe.models.engines import fast_precision
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance
 from stanceframe.models.network import MAX_TARGETS, Batch, Logits, StanceframeNetwork
 from stanceframe.models.types import Mention
 from stanceframe.training.config import Recipe
+from stanceframe.training.states import Likeness, States
 
 log = logging.getLogger(__name__)
 
 IGNORED = -100
+MATCHING_RATE = 1e-3
+"""Learning rate of the layer between a student's states and a teacher's."""
 BATCHES_IN_POOL = 32
 
 
@@ -66,7 +70,9 @@ class Gold:
 class _Run:
     """A training run's moving parts, and its state on disk."""
 
-    def __init__(self, network: StanceframeNetwork, recipe: Recipe, steps_an_epoch: int) -> None:
+    def __init__(
+        self, network: StanceframeNetwork, recipe: Recipe, steps_an_epoch: int, matching: States | None
+    ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.bfloat16 = fast_precision(self.device.type) == "bf16"
         self.attention = network.encoder.config._attn_implementation
@@ -76,7 +82,15 @@ class _Run:
         self.steps_an_epoch = steps_an_epoch
         self.total = steps_an_epoch * recipe.epochs
         torch.manual_seed(recipe.seed)
-        self.optimiser = torch.optim.AdamW(_parameter_groups(network, recipe), fused=True)
+        hidden = network.encoder.config.hidden_size
+        self.likeness = None if matching is None else Likeness(matching, hidden).to(self.device)
+        groups = _parameter_groups(network, recipe)
+        self.seen: list[Tensor] = []
+        self.hook: RemovableHandle | None = None
+        if self.likeness is not None:
+            self.hook = network.encoder.register_forward_hook(lambda *call: self.seen.append(call[2].last_hidden_state))
+            groups.append({"params": list(self.likeness.parameters()), "lr": MATCHING_RATE, "weight_decay": 0.0})
+        self.optimiser = torch.optim.AdamW(groups, fused=True)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: _rate(step, self.total, recipe.warmup)
         )
@@ -85,11 +99,13 @@ class _Run:
         self.losses: list[float] = []
         self.summed = 0.0
 
-    def step(self, batch: Batch, gold: Gold) -> None:
+    def step(self, batch: Batch, gold: Gold, texts: Sequence[str]) -> None:
         """One update of the weights."""
+        batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.network(batch.to(self.device))
-        loss = loss_of(logits, gold.to(self.device), self.recipe)
+            logits = self.network(batch)
+            far = self._far(batch, texts)
+        loss = loss_of(logits, gold.to(self.device), self.recipe) + self.recipe.states * far
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
@@ -104,6 +120,14 @@ class _Run:
             self.summed = 0.0
             log.info("epoch %d of %d: loss %.4f", len(self.losses), self.recipe.epochs, self.losses[-1])
 
+    def _far(self, batch: Batch, texts: Sequence[str]) -> Tensor | float:
+        """Distance of the states that the network just had from the teacher's, 0 without any."""
+        if self.likeness is None:
+            return 0.0
+        states = self.seen.pop()
+        distance: Tensor = self.likeness(states, self.network.at_names(states, batch), batch, texts)
+        return distance
+
     def save(self, path: Path) -> None:
         """Replace the state on disk in one step."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +137,7 @@ class _Run:
                 "recipe": repr(asdict(self.recipe)),
                 "total": self.total,
                 "network": self.network.state_dict(),
+                "likeness": None if self.likeness is None else self.likeness.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
@@ -128,10 +153,13 @@ class _Run:
     def take_up(self, path: Path) -> None:
         """Go on from the state on disk, if it is this run's."""
         state = torch.load(path, weights_only=True, map_location=self.device)
-        if state["recipe"] != repr(asdict(self.recipe)) or state["total"] != self.total:
+        other = (state.get("likeness") is None) is not (self.likeness is None)
+        if other or state["recipe"] != repr(asdict(self.recipe)) or state["total"] != self.total:
             log.info("%s is of another run: starting anew", path)
             return
         self.network.load_state_dict(state["network"])
+        if self.likeness is not None:
+            self.likeness.load_state_dict(state["likeness"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         if self.average is not None:
@@ -144,6 +172,8 @@ class _Run:
 
     def finish(self) -> None:
         """Leave the averaged weights in the network, if there are any, ready for inference."""
+        if self.hook is not None:
+            self.hook.remove()
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
         self.network.encoder.set_attn_implementation(self.attention)
@@ -156,6 +186,7 @@ def optimise(
     draw: Callable[[int], Sequence[Lesson]],
     recipe: Recipe,
     *,
+    matching: States | None = None,
     state_file: Path | None = None,
     save_every: int = 200,
     quiet: bool = False,
@@ -167,6 +198,7 @@ def optimise(
         encoder: makes its inputs.
         draw: the lessons of an epoch, by its number; the same number gives the same lessons, each as many.
         recipe: the settings.
+        matching: a teacher's states to come close to, with the weight that the recipe says.
         state_file: where the run's state is kept; an earlier state there, of the same recipe and as many steps,
             is taken up. Whether the lessons are the same is for the caller to know.
         save_every: steps between two saved states.
@@ -175,14 +207,14 @@ def optimise(
     Returns:
         The mean loss of each epoch.
     """
-    run = _Run(network, recipe, math.ceil(len(draw(0)) / recipe.batch_size))
+    run = _Run(network, recipe, math.ceil(len(draw(0)) / recipe.batch_size), matching)
     if state_file is not None and state_file.exists():
         run.take_up(state_file)
     with tqdm(total=run.total, initial=run.done, unit="step", disable=True if quiet else None) as bar:
         while run.done < run.total:
             epoch, skip = divmod(run.done, run.steps_an_epoch)
-            for batch, gold in _batches(draw(epoch), encoder, recipe, epoch, skip):
-                run.step(batch, gold)
+            for batch, gold, texts in _batches(draw(epoch), encoder, recipe, epoch, skip):
+                run.step(batch, gold, texts)
                 bar.update()
                 if state_file is not None and run.done % save_every == 0:
                     run.save(state_file)
@@ -224,8 +256,11 @@ def _parameter_groups(network: StanceframeNetwork, recipe: Recipe) -> list[dict[
 
 def _batches(
     lessons: Sequence[Lesson], encoder: Encoder, recipe: Recipe, epoch: int, skip: int
-) -> Iterator[tuple[Batch, Gold]]:
-    """The batches of an epoch in a random order, each of inputs of like length, less the first `skip`."""
+) -> Iterator[tuple[Batch, Gold, Sequence[str]]]:
+    """The batches of an epoch in a random order, each of inputs of like length, less the first `skip`.
+
+    With each come its texts, empty where the mentions are not marked or others than the schema's targets are asked of.
+    """
     order = list(range(len(lessons)))
     chance = random.Random(f"{recipe.seed} {epoch}")
     chance.shuffle(order)
@@ -237,7 +272,15 @@ def _batches(
     chance.shuffle(batches)
     unmarked = {i for i in order if chance.random() < recipe.unmarked}
     for batch in batches[skip:]:
-        yield _collate([lessons[i] for i in batch], [i in unmarked for i in batch], encoder)
+        taken, bare = [lessons[i] for i in batch], [i in unmarked for i in batch]
+        batch_of_texts = [_read_by_teacher(lesson, plain) for lesson, plain in zip(taken, bare, strict=True)]
+        yield *_collate(taken, bare, encoder), batch_of_texts
+
+
+def _read_by_teacher(lesson: Lesson, bare: bool) -> str:
+    """The text, if a teacher would read the same input."""
+    same = not bare and tuple(labels.mention for labels in lesson.example.targets) == SCHEMA_MENTIONS
+    return lesson.example.text if same else ""
 
 
 NOWHERE = (0, 0)

@@ -36,6 +36,7 @@ from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import evaluate
 from stanceframe.training.lessons import FROZEN_TEST, Source, drawing, read_sources, read_teaching
 from stanceframe.training.optimise import optimise
+from stanceframe.training.states import States
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,16 @@ PARTS = 5
 """One of so many parts of the calibrating sources' documents is held out for the calibration."""
 
 
-def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = False) -> Checkpoint:
+def train(
+    recipe: Recipe, files: Sequence[Path], output: Path, matching: States | None = None, *, quiet: bool = False
+) -> Checkpoint:
     """Train a checkpoint by a recipe.
 
     Args:
         recipe: the settings and sources.
         files: more files of labelled sentences.
         output: folder of the checkpoint; the run's state stands beside it until the run is done.
+        matching: a teacher's states, where the recipe gives them a weight.
         quiet: no progress bar.
 
     Raises:
@@ -59,8 +63,11 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
     """
     check_output(output)
     output = output.resolve()
-    work = output.parent / f".{output.name}.training"
-    learnt = _learn(recipe, read_sources(recipe, files), find_encoder(recipe.encoder), work, quiet=quiet)
+    if recipe.states and matching is None:
+        log.info("no teacher's states are at hand: learning from its probabilities alone")
+        recipe = replace(recipe, states=0.0)
+    work = work_of(output)
+    learnt = _learn(recipe, read_sources(recipe, files), find_encoder(recipe.encoder), work, matching, quiet=quiet)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     settings = asdict(replace(recipe, data=(), teacher=_teachers(recipe)))
     trained_on = [source.to_json() for source in learnt.sources]
@@ -79,6 +86,11 @@ def train(recipe: Recipe, files: Sequence[Path], output: Path, *, quiet: bool = 
     checkpoint = record(output, "frozen test", test)
     shutil.rmtree(work, ignore_errors=True)
     return checkpoint
+
+
+def work_of(output: Path) -> Path:
+    """Folder of a run's state, beside its result."""
+    return output.parent / f".{output.name}.training"
 
 
 def check_output(path: Path) -> None:
@@ -134,7 +146,9 @@ class _Learnt:
     losses: list[float]
 
 
-def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *, quiet: bool) -> _Learnt:
+def _learn(
+    recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, matching: States | None, *, quiet: bool
+) -> _Learnt:
     """Train, and calibrate on one part of the calibrating sources' documents, or of all labelled sentences'."""
     labelled = [source for source in sources if source.format == "stanceframe" and not source.taught]
     calibrating = [source for source in labelled if source.calibrates] or labelled
@@ -145,7 +159,7 @@ def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *,
     if not calibrated:
         log.warning("too few documents to hold some out: the checkpoint is not calibrated")
     elif recipe.whole:
-        scores = scored_aside(recipe, sources, judged, base, work, quiet=quiet)
+        scores = scored_aside(recipe, sources, judged, base, work, matching, quiet=quiet)
         calibration = calibrate(judged, scores, f"{told}, scored by a network that was trained without their documents")
     else:
         sources = [source.without(judged) for source in sources]
@@ -153,7 +167,7 @@ def _learn(recipe: Recipe, sources: Sequence[Source], base: Path, work: Path, *,
     log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
     state = work / f"result-{_identity(recipe, sources)}.state"
     draw = drawing(sources, recipe.seed, read_teaching(recipe))
-    losses = optimise(network, encoder, draw, recipe, state_file=state, quiet=quiet)
+    losses = optimise(network, encoder, draw, recipe, matching=matching, state_file=state, quiet=quiet)
     if calibrated and not recipe.whole:
         calibration = calibrate(judged, _scores(network, encoder, judged), f"{told}, whose documents were left out")
     return _Learnt(network, encoder, calibration, sources, losses)
@@ -165,6 +179,7 @@ def scored_aside(
     judged: Sequence[Example],
     base: Path,
     work: Path,
+    matching: States | None = None,
     *,
     quiet: bool = False,
 ) -> list[Scores]:
@@ -176,6 +191,7 @@ def scored_aside(
         judged: the examples to score, all with as many targets.
         base: folder of the base encoder.
         work: folder for the run's state, and then for the scores: asked for again, they are read from there.
+        matching: a teacher's states, if there are any.
         quiet: no progress bar.
 
     Raises:
@@ -190,7 +206,7 @@ def scored_aside(
         network, encoder = new_network(recipe, base)
         log.info("training aside, without the documents of %d sentences", len(judged))
         draw = drawing(rest, recipe.seed, read_teaching(recipe))
-        optimise(network, encoder, draw, recipe, state_file=state, quiet=quiet)
+        optimise(network, encoder, draw, recipe, matching=matching, state_file=state, quiet=quiet)
         _keep(kept, _scores(network, encoder, judged))
         state.unlink(missing_ok=True)
     return _kept(kept)

@@ -1,0 +1,187 @@
+"""A teacher's states, for a student that reads the same word pieces to come close to.
+
+What a network holds at each token says more of a sentence than the few probabilities that are read from it: a
+student that must also match the states learns more from as many sentences (FitNets: Romero et al., 2015, arXiv
+1412.6550; for encoders TinyBERT: Jiao et al., 2020, arXiv 1909.10351). Widths may differ: the student's states go
+through a linear layer, which is thrown away after the training.
+
+States are large, about 50 kB a sentence of a teacher 768 wide: they stand beside a run while it lasts, and are not
+shipped.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from stanceframe.data.corpus import text_id
+from stanceframe.models.checkpoint import write_text
+from stanceframe.models.classifier import SCHEMA_MENTIONS, batches_by_length
+from stanceframe.models.encoding import Encoder, Window
+from stanceframe.models.engines import fast_precision
+from stanceframe.models.network import Batch, StanceframeNetwork
+
+AT_ONCE = 2048
+MEASURED = 2000
+"""Sentences whose states give the mean and the deviation of all."""
+NAMES = len(SCHEMA_MENTIONS)
+_STATES, _INDEX = "states.f16", "index.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """A teacher's states of sentences, for the schema's three targets.
+
+    `rows` is where a sentence's states, by its `text_id`, begin in `values` (M, H), and how many they are: first the
+    mean of each name's tokens, then the sentence's tokens and the separator that closes it.
+    """
+
+    rows: Mapping[str, tuple[int, int]]
+    values: NDArray[np.float16]
+
+    def of(self, text: str) -> NDArray[np.float32] | None:
+        """(3 + tokens, H); None where the teacher was not asked."""
+        place = self.rows.get(text_id(text))
+        return None if place is None else self.at(place)
+
+    def at(self, place: tuple[int, int]) -> NDArray[np.float32]:
+        """Those from a row on, so many."""
+        first, count = place
+        return np.asarray(self.values[first : first + count], dtype=np.float32)
+
+    @classmethod
+    def read(cls, folder: Path, width: int) -> "States":
+        """Read what `keep_states` wrote, of a teacher so wide."""
+        return cls(_rows(folder), np.memmap(folder / _STATES, np.float16, "r").reshape(-1, width))
+
+
+def _rows(folder: Path) -> dict[str, tuple[int, int]]:
+    """`States.rows` as far as a folder has them."""
+    index = folder / _INDEX
+    lines = map(json.loads, index.read_text().splitlines()) if index.exists() else ()
+    return {identity: (first, count) for identity, first, count in lines}
+
+
+def keep_states(
+    network: StanceframeNetwork, encoder: Encoder, texts: Iterable[str], folder: Path, *, quiet: bool = False
+) -> States:
+    """Have a teacher read every text, once each, and keep its states.
+
+    A sentence longer than one input is read as far as its first window goes, as in training.
+
+    Args:
+        network: the teacher.
+        encoder: makes its inputs.
+        texts: what to read.
+        folder: what is there is not asked again: asked again after a cut, it goes on.
+        quiet: no progress bar.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    width = network.encoder.config.hidden_size
+    (folder / _STATES).touch()
+    rows = _rows(folder)
+    end = sum(count for _, count in rows.values())
+    asked = {text_id(text): text for text in texts}
+    left = [(identity, text) for identity, text in asked.items() if identity not in rows]
+    with (
+        (folder / _STATES).open("r+b") as file,
+        tqdm(total=len(left), unit="sentence", disable=True if quiet else None) as bar,
+    ):
+        file.truncate(end * width * np.dtype(np.float16).itemsize)  # the index says how much of a cut run is whole
+        file.seek(0, 2)
+        for first in range(0, len(left), AT_ONCE):
+            some = left[first : first + AT_ONCE]
+            for i, states in _read(network, encoder, [text for _, text in some]):
+                file.write(states.astype(np.float16).tobytes())
+                rows[some[i][0]] = (end, len(states))
+                end += len(states)
+            file.flush()
+            write_text(folder / _INDEX, "".join(f"{json.dumps([key, *place])}\n" for key, place in rows.items()))
+            bar.update(len(some))
+    return States.read(folder, width)
+
+
+def first_windows(encoder: Encoder, texts: Sequence[str]) -> list[Window]:
+    """What one input holds of every text and the schema's targets."""
+    first: dict[int, Window] = {}
+    for window in encoder.windows(texts, [SCHEMA_MENTIONS] * len(texts)):
+        first.setdefault(window.item, window)
+    return [first[i] for i in range(len(texts))]
+
+
+@torch.inference_mode()
+def _read(
+    network: StanceframeNetwork, encoder: Encoder, texts: Sequence[str]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """States of texts by their place, batched by length."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).eval()
+    windows = first_windows(encoder, texts)
+    for indices in batches_by_length([len(window.input_ids) for window in windows], 1024):
+        batch = encoder.collate([windows[i] for i in indices])
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_precision(device.type) == "bf16"):
+            states = network.states(batch.to(device))
+            names = network.at_names(states, batch.to(device))
+        for row, i in enumerate(indices):
+            of_sentence = states[row, windows[i].sentence_start : len(windows[i].input_ids)]
+            yield i, torch.cat([names[row], of_sentence]).float().cpu().numpy()
+
+
+class Likeness(nn.Module):
+    """How far a student's states are from a teacher's, in the teacher's standard deviations.
+
+    Args:
+        teacher: the states to match.
+        hidden: the student's width.
+    """
+
+    def __init__(self, teacher: States, hidden: int) -> None:
+        super().__init__()
+        self.teacher = teacher
+        width = teacher.values.shape[1]
+        self.names, self.tokens = nn.Linear(hidden, width), nn.Linear(hidden, width)
+        some = random.Random(0).sample(sorted(teacher.rows), min(MEASURED, len(teacher.rows)))
+        seen = [teacher.at(teacher.rows[identity]) for identity in some]
+        self._name_scale = _mean_and_deviation(np.stack([states[:NAMES] for states in seen]))
+        self._token_scale = _mean_and_deviation(np.concatenate([states[NAMES:] for states in seen]))
+
+    def forward(self, states: Tensor, named: Tensor, batch: Batch, texts: Sequence[str]) -> Tensor:
+        """Mean squared distance at the names, and half of those at the mentions and at all of the sentence's tokens.
+
+        Args:
+            states: the student's, (B, L, H).
+            named: the student's at the names, (B, T, H).
+            batch: what it read.
+            texts: the B sentences; one that the teacher did not read adds nothing, nor one that it cut otherwise.
+        """
+        sizes = batch.sentence_mask.sum(-1).tolist()
+        found = {
+            row: kept
+            for row, text in enumerate(texts)
+            if (kept := self.teacher.of(text)) is not None and len(kept) == NAMES + sizes[row]
+        }
+        if not found:
+            return states.new_zeros(())
+        rows = torch.tensor(list(found), device=states.device)
+        inside = batch.sentence_mask[rows]
+        wanted = (np.stack([kept[:NAMES] for kept in found.values()]) - self._name_scale[0]) / self._name_scale[1]
+        far = (self.names(named[rows, :NAMES]).float() - torch.from_numpy(wanted).to(states.device)).square().mean()
+        wanted = np.concatenate([kept[NAMES:] for kept in found.values()])
+        wanted = (wanted - self._token_scale[0]) / self._token_scale[1]
+        each = self.tokens(states[rows][inside]).float() - torch.from_numpy(wanted).to(states.device)
+        each = each.square().mean(-1)
+        marked = (batch.slot_ids[rows] > 0)[inside]
+        loss: Tensor = far + 0.5 * each[marked].sum() / marked.sum().clamp(min=1) + 0.5 * each.mean()
+        return loss
+
+
+def _mean_and_deviation(states: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of each number over the first axis; a deviation is never nothing."""
+    return states.mean(0), states.std(0) + 1e-3
