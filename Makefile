@@ -30,7 +30,7 @@ train: $(READY)
 	$(BIN)/stanceframe train --recipe student -o runs/student
 
 bench: $(READY_DEV)
-	$(BIN)/python bench/engines.py
+	$(BIN)/python bench/engines.py --sentences 1200
 	$(BIN)/python bench/service.py
 
 bento: $(READY_DEV)

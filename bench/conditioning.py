@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stanceframe.data.corpus import read_labelled
+from stanceframe.data.corpus import normalised, read_labelled
 from stanceframe.data.examples import Example, from_labelled
 from stanceframe.data.splits import fold_of
 from stanceframe.models.calibration import Calibration
@@ -33,7 +33,7 @@ from stanceframe.models.types import LabelledSentence, Mention, Sentence
 from stanceframe.training.config import Recipe, read_recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.evaluate import compare, predicted
-from stanceframe.training.lessons import frozen_texts
+from stanceframe.training.lessons import frozen_texts, read_sentences
 from stanceframe.training.optimise import NOWHERE, Lesson, optimise
 from stanceframe.training.train import new_network
 
@@ -174,9 +174,10 @@ def main(judged: Path | None, sentences: int, epochs: int | None, ways: tuple[st
     """Train and judge each way; prints a Markdown table."""
     recipe = read_recipe("student")
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
-    files = [source.file for source in recipe.data if source.format == "stanceframe" and source.file.is_file()]
+    there = [source for source in recipe.data if source.file.is_file()]
+    learned = next((source for source in there if source.calibrates), there[0])
     frozen = frozen_texts()
-    everything = [s for file in files[-1:] for s in read_labelled(file) if s.text not in frozen]
+    everything = [s for s in read_sentences(learned) if normalised(s.text) not in frozen]
     held = [s for s in everything if fold_of(s.document_id or s.id, 5) == 0]
     rest = [from_labelled(s) for s in everything if fold_of(s.document_id or s.id, 5) != 0]
     chosen = [rest[i] for i in np.random.default_rng(recipe.seed).permutation(len(rest))[:sentences]]

@@ -257,7 +257,8 @@ def serve(options: dict[str, bool], host: str, port: int, model: str | None) -> 
 @click.option(
     "--evidence",
     is_flag=True,
-    help="Also say which words moved each label most, in sentences of up to 600 characters; about 20 times slower.",
+    help="Also say which words moved each favor, against and frame most, in sentences of up to 600 characters; "
+    "about 20 times slower.",
 )
 @click.pass_obj
 @reports_errors
@@ -446,7 +447,12 @@ def rollback() -> None:
 
 @main.group()
 def labels() -> None:
-    """Labelled sentences: how far their annotators agree, and what they cover."""
+    """Labelled sentences: how far their annotators agree, and what they cover.
+
+    \b
+    Example:
+      stanceframe labels coverage data/sentences/train.jsonl
+    """
 
 
 @labels.command("agreement")

@@ -22,7 +22,9 @@ def _is_not_blank(value: str) -> str:
 Text = Annotated[str, AfterValidator(_is_text)]
 SentenceText = Annotated[Text, AfterValidator(_is_not_blank)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-AskedForEvidence = Annotated[StrictBool, Field(description="Also say which words moved each label most: slower")]
+AskedForEvidence = Annotated[
+    StrictBool, Field(description="Also say which words moved each favor, against and frame most: slower")
+]
 
 
 class Body(BaseModel):
@@ -109,7 +111,9 @@ class ScoredSentence(BaseModel):
 
 
 class Estimate(BaseModel):
-    """A value and its 95% interval, which includes the classifier's own error."""
+    """A value and its 95% interval: percentiles of 1,000 draws of the document's sentences, with replacement, and of
+    each one's label from its probabilities, so that the classifier's own error counts.
+    """
 
     value: float
     low: float

@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tests").symlink_to(ROOT / "tests")
     (folder / "articles").mkdir()
     (folder / "articles" / "one.txt").write_text("Kim pledged full support for Putin. Washington warned Pyongyang.")
-    lines = (SHIPPED / "train.jsonl").read_text(encoding="utf-8").splitlines()[:3]
+    (example,) = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)
+    lines = [example, *(SHIPPED / "train.jsonl").read_text(encoding="utf-8").splitlines()[:3]]
     (folder / "corrections.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder
 

@@ -52,9 +52,10 @@ seen, a bare "he said" or "the President" may be read wrongly, and other languag
 ## How the labels were made
 
 The shipped sentences were written and labelled by language models that read by the codebook, two blind readers each,
-settled where they differ (see the datasheet, `data/sentences/README.md`). The labels of real text are one reading
-each by a language model, but for the development set, which has two. No person has labelled either: agreement says
-that the labels are consistent, not that people would agree.
+settled where they differ (see the datasheet, `data/sentences/README.md`). Our labels of real text are one reading
+each by a language model, but for the development set and the corrected labels, which have more. No person has labelled
+either: agreement says that the labels are consistent, not that people would agree. NewsMTSC (Hamborg and Donnay, EACL
+2021) and DSE (Park, Pan and Joo, EMNLP 2021) were labelled by people, with labels of their own.
 
 ## Not for
 

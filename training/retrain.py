@@ -111,7 +111,9 @@ def retrain(
         store.add(fresh)
     rows = store.current() + [Stored(sentence, now()) for sentence in fresh if dry_run]
     lot = gather(rows, since or (champion.labels_until if champion else None), list(read_labelled(REPLAY)))
-    outcome = Outcome(incumbent.tag, len(fresh), lot, screened.rejected, screened.notes, dry_run=dry_run)
+    handed_in = {sentence.id for sentence in came}
+    rejected = [*screened.rejected, *(r for r in lot.rejected if r.id in handed_in)]
+    outcome = Outcome(incumbent.tag, len(fresh), lot, rejected, screened.notes, dry_run=dry_run)
     if lot.new < FEWEST:
         return outcome
     log.info("training on %d new labels and a replay of %d sentences", len(lot.learn), len(lot.replay))

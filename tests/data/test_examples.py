@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stanceframe.data.corpus import write_labelled
+from stanceframe.data.corpus import SHIPPED, write_labelled
 from stanceframe.data.examples import (
     READERS,
     Example,
@@ -242,6 +242,10 @@ def test_the_real_sets_have_the_published_sizes(shared, kind, name, examples, ta
     read = list(READERS[kind](shared / "data" / name))
     assert examples in (None, len(read))
     assert sum(len(example.targets) for example in read) == targets
+
+
+def test_the_shipped_codebook_is_the_one_that_labels_are_made_by(shared):
+    assert (SHIPPED / "codebook.md").read_bytes() == (shared / "codebook.md").read_bytes()
 
 
 def test_every_span_of_dse_is_its_mention(shared):

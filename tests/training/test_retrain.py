@@ -174,6 +174,14 @@ def test_sentences_of_the_frozen_test_are_rejected_by_name(incumbent, installati
     assert outcome.stored == 10
 
 
+def test_a_sentence_without_a_label_is_rejected_in_the_run_that_brought_it(incumbent, installation):
+    bare = replace(NEW[0], id="bare", text="nobody labelled this .", stance={}, holder={}, framing=None, sentiment=None)
+    outcome = run(installation, [*NEW[:10], bare])
+    assert [(r.id, r.reason) for r in outcome.rejected] == [("bare", "it has no label")]
+    assert "rejected bare: it has no label" in str(outcome)
+    assert run(installation, NEW[10:20]).rejected == []
+
+
 def test_a_line_that_is_no_labelled_sentence_is_named_and_nothing_is_stored(incumbent, installation):
     bad = installation / "bad.jsonl"
     bad.write_text(json.dumps({"text": "Good."}) + "\n" + json.dumps({"text": "Bad.", "sentiment": "angry"}) + "\n")
