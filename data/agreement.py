@@ -46,7 +46,8 @@ def _alpha(
     shared: list[dict[str, LabelledSentence]], annotators: list[str], value: Callable[[LabelledSentence], Hashable]
 ) -> tuple[float | None, int]:
     table = [[value(by[name]) if name in by else None for by in shared] for name in annotators]
-    counted = sum(sum(row[i] is not None for row in table) > 1 for i in range(len(shared)))
+    twice = [i for i in range(len(shared)) if sum(row[i] is not None for row in table) > 1]
+    table, counted = [[row[i] for i in twice] for row in table], len(twice)
     values = sorted({str(cell) for row in table for cell in row if cell is not None})
     if counted < 2 or len(values) < 2:
         return None, counted

@@ -90,7 +90,8 @@ def swapped(sentences: Iterable[LabelledSentence]) -> Iterator[LabelledSentence]
     for sentence in sentences:
         text = swap(sentence.text)
         if text is not None:
-            yield replace(sentence, id=text_id(text), text=text, stance={}, holder={}, framing=None, sentiment=None)
+            bare = replace(sentence, stance={}, holder={}, framing=None, sentiment=None)
+            yield replace(bare, id=text_id(text), text=text, document_id=sentence.document)
 
 
 def swap(text: str) -> str | None:

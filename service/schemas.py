@@ -111,8 +111,10 @@ class ScoredSentence(BaseModel):
 
 
 class Estimate(BaseModel):
-    """A value and its 95% interval: percentiles of 1,000 draws of the document's sentences, with replacement, and of
-    each one's label from its probabilities, so that the classifier's own error counts.
+    """A value and its 95% interval, which includes the classifier's own error.
+
+    Its ends are percentiles of 1,000 draws of the document's sentences, with replacement, and of the label of each
+    from its probabilities.
     """
 
     value: float

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stanceframe.data.corpus import read_labelled
 from stanceframe.models.checkpoint import Checkpoint
-from stanceframe.models.classifier import StanceClassifier, load_network
+from stanceframe.models.classifier import StanceClassifier
 from stanceframe.models.errors import ConfigError
-from stanceframe.training.config import Recipe
+from stanceframe.training.config import DataSource, Recipe
 from stanceframe.training.encoders import find_encoder
 from stanceframe.training.lessons import read_sentences, read_sources
-from stanceframe.training.states import States, keep_states
+from stanceframe.training.states import keep_states
 from stanceframe.training.teaching import teach
 from stanceframe.training.train import check_output, train, work_of
 
@@ -40,36 +39,35 @@ def distill(
         files: more files of labelled sentences.
         output: folder of the student's checkpoint.
         kept: file of the teachers' probabilities; by default beside `output`. With it, `train` repeats the
-            distillation without the teachers: name it as the recipe's `teacher`, and the weight as its `distil`.
+            distillation without the teachers, but for the states: name it as the recipe's `teacher`, and the weight as
+            its `distil`.
         quiet: no progress bar.
 
     Raises:
         CheckpointError: a teacher is no checkpoint, or `output` holds something else than one.
-        ConfigError: the recipe's sources cannot be used, or `kept` is what other teachers said.
+        ConfigError: the recipe's sources cannot be used, no teacher can read them, or `kept` is what others said.
         EncoderNotFoundError: the base encoder is nowhere.
     """
     if not teachers:
         raise ConfigError("distillation needs a teacher: name a checkpoint")
     check_output(output)
     find_encoder(recipe.encoder)
-    read_sources(replace(recipe, teacher="", distil=0.0), files)
+    if files or not all(source.taught for source in recipe.data):
+        read_sources(replace(recipe, teacher="", distil=0.0), files)
+    texts = list(_texts(recipe, files))
+    if not texts:
+        raise ConfigError("no source has a sentence for a teacher to read: one of the format stanceframe is needed")
     kept = kept or output.resolve().parent / f"{output.name}.teacher.safetensors"
     classifiers = [StanceClassifier.from_pretrained(teacher, "auto") for teacher in teachers]
     log.info("asking %s", " and ".join(classifier.tag for classifier in classifiers))
-    teach(classifiers, _texts(recipe, files), kept, quiet=quiet)
-    matching = _states(recipe, teachers[0], files, work_of(output.resolve()), quiet=quiet) if recipe.states else None
+    teach(classifiers, texts, kept, quiet=quiet)
+    matching = None
+    if recipe.states:
+        plain = replace(recipe, data=tuple(source for source in recipe.data if not source.swapped))
+        folder = work_of(output.resolve()) / "states"
+        matching = keep_states(Checkpoint.open(teachers[0]), _texts(plain, files), folder, quiet=quiet)
     recipe = replace(recipe, teacher=str(kept), distil=recipe.distil or DISTIL)
     return train(recipe, files, output, matching, quiet=quiet)
-
-
-def _states(recipe: Recipe, teacher: Path, files: Sequence[Path], work: Path, *, quiet: bool) -> States | None:
-    """What the teacher has in its states of all but the variants; None where there is nothing for it to read."""
-    plain = tuple(source for source in recipe.data if not source.swapped)
-    texts = list(_texts(replace(recipe, data=plain), files))
-    if not texts:
-        return None
-    folder = work / f"states-{Checkpoint.open(teacher).hash[:12]}"
-    return keep_states(*load_network(teacher), texts, folder, quiet=quiet)
 
 
 def _texts(recipe: Recipe, files: Sequence[Path]) -> Iterator[str]:
@@ -78,4 +76,4 @@ def _texts(recipe: Recipe, files: Sequence[Path]) -> Iterator[str]:
         if source.format == "stanceframe" and source.file.is_file():
             yield from (sentence.text for sentence in read_sentences(source))
     for file in files:
-        yield from (sentence.text for sentence in read_labelled(file))
+        yield from (sentence.text for sentence in read_sentences(DataSource(str(file))))

@@ -112,8 +112,11 @@ class Judge:
         Raises:
             InputError: a file cannot be read, there are fewer than two kinds, or the model cannot be cross-validated.
         """
-        if len({sentence.publisher_kind for sentence in _read(self.files)}) < 2:
-            raise InputError("--leave-out-kinds needs sentences of two kinds of publisher: see `publisher_kind`")
+        kinds = [sentence.publisher_kind for sentence in _read(self.files)]
+        if None in kinds or len(set(kinds)) < 2:
+            raise InputError(
+                "--leave-out-kinds needs sentences of two kinds of publisher, and of each its `publisher_kind`"
+            )
         return self._crossed(lambda s: s.publisher_kind or "", work, "kinds of publisher left out", by_kind=True)
 
     def _crossed(self, part_of: PartOf, work: Path, told: str, *, by_kind: bool = False) -> Evaluation:

@@ -106,7 +106,7 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
         if source.taught:
             examples = [e for e in examples if teaching is not None and teaching.of(e.text) is not None]
         hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
-        if source.path in named and not examples:
+        if source.path in named and not source.taught and not examples:
             raise InputError(f"{path}: none of its sentences has a label to learn from")
         way = "swapped" if source.swapped else "taught" if source.taught else ""
         name = f"{source.path} ({way})" if way else source.path
@@ -134,7 +134,8 @@ def read_sentences(source: DataSource) -> Iterator[LabelledSentence]:
         InputError: a file cannot be read; the message says `path:line`.
     """
     if source.swapped:
-        return swapped(read_labelled(source.file))
+        frozen = NearDuplicates(frozen_texts())  # a variant of what is left out would look new
+        return swapped(sentence for sentence in read_labelled(source.file) if not frozen.has(sentence.text))
     labels = read_labels(source.labels_file) if source.labels_file else {}
     sentences = with_labels(read_labelled(source.file), labels)
     return (sentence for sentence in sentences if sentence.is_labelled is not source.taught)

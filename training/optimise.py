@@ -6,6 +6,7 @@ so that a run which was cut goes on where its last saved state stands and ends a
 
 import logging
 import math
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -23,6 +24,7 @@ from stanceframe.data.examples import Example
 from stanceframe.models.classifier import SCHEMA_MENTIONS, Scores
 from stanceframe.models.encoding import Encoder, Window
 from stanceframe.models.engines import fast_precision
+from stanceframe.models.errors import ConfigError
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance
 from stanceframe.models.network import MAX_TARGETS, Batch, Logits, StanceframeNetwork
 from stanceframe.models.types import Mention
@@ -75,6 +77,7 @@ class _Run:
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.bfloat16 = fast_precision(self.device.type) == "bf16"
+        self.home = network.device
         self.attention = network.encoder.config._attn_implementation
         self.network = network.to(self.device).train()
         network.encoder.set_attn_implementation("eager")  # its backward pass is several times faster on a CPU
@@ -132,29 +135,34 @@ class _Run:
         """Replace the state on disk in one step."""
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".new")
-        torch.save(
-            {
-                "recipe": repr(asdict(self.recipe)),
-                "total": self.total,
-                "network": self.network.state_dict(),
-                "likeness": None if self.likeness is None else self.likeness.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
-                "done": self.done,
-                "losses": self.losses,
-                "summed": self.summed,
-            },
-            beside,
-        )
+        with beside.open("wb") as file:
+            torch.save(self._state(), file)
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "recipe": repr(asdict(self.recipe)),
+            "total": self.total,
+            "network": self.network.state_dict(),
+            "matching": None if self.likeness is None else self.likeness.teacher.teacher,
+            "likeness": None if self.likeness is None else self.likeness.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
+            "done": self.done,
+            "losses": self.losses,
+            "summed": self.summed,
+        }
 
     def take_up(self, path: Path) -> None:
         """Go on from the state on disk, if it is this run's."""
         state = torch.load(path, weights_only=True, map_location=self.device)
-        other = (state.get("likeness") is None) is not (self.likeness is None)
-        if other or state["recipe"] != repr(asdict(self.recipe)) or state["total"] != self.total:
+        matching = None if self.likeness is None else self.likeness.teacher.teacher
+        same = state.get("matching") == matching and state["total"] == self.total
+        if not same or state["recipe"] != repr(asdict(self.recipe)):
             log.info("%s is of another run: starting anew", path)
             return
         self.network.load_state_dict(state["network"])
@@ -177,7 +185,7 @@ class _Run:
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
         self.network.encoder.set_attn_implementation(self.attention)
-        self.network.to("cpu").eval()
+        self.network.to(self.home).eval()
 
 
 def optimise(
@@ -206,8 +214,14 @@ def optimise(
 
     Returns:
         The mean loss of each epoch.
+
+    Raises:
+        ConfigError: an epoch has no lesson.
     """
-    run = _Run(network, recipe, math.ceil(len(draw(0)) / recipe.batch_size), matching)
+    lessons = len(draw(0))
+    if not lessons:
+        raise ConfigError("an epoch draws no sentence: give the recipe's sources a greater share")
+    run = _Run(network, recipe, math.ceil(lessons / recipe.batch_size), matching)
     if state_file is not None and state_file.exists():
         run.take_up(state_file)
     with tqdm(total=run.total, initial=run.done, unit="step", disable=True if quiet else None) as bar:
@@ -236,7 +250,7 @@ def _average(network: StanceframeNetwork, decay: float) -> torch.optim.swa_utils
 
 
 def _parameter_groups(network: StanceframeNetwork, recipe: Recipe) -> list[dict[str, Any]]:
-    """Learning rate by depth; no weight decay on biases, norms and embeddings."""
+    """Learning rate by depth; no weight decay on biases, norms and the encoder's own embeddings."""
     layers = network.encoder.config.num_hidden_layers
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stanceframe.data.checks import Rejected, screen
+from stanceframe.data.checks import NearDuplicates, Rejected, screen
 from stanceframe.data.corpus import SHIPPED, read_labelled
 from stanceframe.data.store import AnnotationStore, Stored
 from stanceframe.models.champion import Champions, home, resolve
@@ -109,7 +109,9 @@ def retrain(
     fresh = store.unknown(screened.kept)
     if not dry_run:
         store.add(fresh)
+    frozen_now = NearDuplicates(sentence.text for sentence in frozen)
     rows = store.current() + [Stored(sentence, now()) for sentence in fresh if dry_run]
+    rows = [row for row in rows if not frozen_now.has(row.sentence.text)]  # a later release may have taken one
     lot = gather(rows, since or (champion.labels_until if champion else None), list(read_labelled(REPLAY)))
     handed_in = {sentence.id for sentence in came}
     rejected = [*screened.rejected, *(r for r in lot.rejected if r.id in handed_in)]

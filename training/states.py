@@ -10,6 +10,7 @@ shipped.
 """
 
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stanceframe.data.corpus import text_id
-from stanceframe.models.checkpoint import write_text
-from stanceframe.models.classifier import SCHEMA_MENTIONS, batches_by_length
+from stanceframe.models.checkpoint import Checkpoint, write_text
+from stanceframe.models.classifier import SCHEMA_MENTIONS, batches_by_length, load_network
 from stanceframe.models.encoding import Encoder, Window
 from stanceframe.models.engines import fast_precision
 from stanceframe.models.network import Batch, StanceframeNetwork
@@ -39,10 +40,12 @@ _STATES, _INDEX = "states.f16", "index.jsonl"
 class States:
     """A teacher's states of sentences, for the schema's three targets.
 
-    `rows` is where a sentence's states, by its `text_id`, begin in `values` (M, H), and how many they are: first the
-    mean of each name's tokens, then the sentence's tokens and the separator that closes it.
+    `teacher` names the checkpoint whose they are. `rows` is where a sentence's states, by its `text_id`, begin in
+    `values` (M, H), and how many they are: first the mean of each name's tokens, then the sentence's tokens and the
+    separator that closes it.
     """
 
+    teacher: str
     rows: Mapping[str, tuple[int, int]]
     values: NDArray[np.float16]
 
@@ -56,37 +59,25 @@ class States:
         first, count = place
         return np.asarray(self.values[first : first + count], dtype=np.float32)
 
-    @classmethod
-    def read(cls, folder: Path, width: int) -> "States":
-        """Read what `keep_states` wrote, of a teacher so wide."""
-        return cls(_rows(folder), np.memmap(folder / _STATES, np.float16, "r").reshape(-1, width))
 
-
-def _rows(folder: Path) -> dict[str, tuple[int, int]]:
-    """`States.rows` as far as a folder has them."""
-    index = folder / _INDEX
-    lines = map(json.loads, index.read_text().splitlines()) if index.exists() else ()
-    return {identity: (first, count) for identity, first, count in lines}
-
-
-def keep_states(
-    network: StanceframeNetwork, encoder: Encoder, texts: Iterable[str], folder: Path, *, quiet: bool = False
-) -> States:
+def keep_states(teacher: Checkpoint, texts: Iterable[str], folder: Path, *, quiet: bool = False) -> States:
     """Have a teacher read every text, once each, and keep its states.
 
     A sentence longer than one input is read as far as its first window goes, as in training.
 
     Args:
-        network: the teacher.
-        encoder: makes its inputs.
-        texts: what to read.
-        folder: what is there is not asked again: asked again after a cut, it goes on.
+        teacher: the checkpoint that reads.
+        texts: what to read, at least one.
+        folder: holds a folder of each teacher's. What is there is not asked again: after a cut it goes on.
         quiet: no progress bar.
     """
+    folder = folder / teacher.hash[:12]
     folder.mkdir(parents=True, exist_ok=True)
+    network, encoder = load_network(teacher.path)
     width = network.encoder.config.hidden_size
+    row_bytes = width * np.dtype(np.float16).itemsize
     (folder / _STATES).touch()
-    rows = _rows(folder)
+    rows = _rows(folder, row_bytes)
     end = sum(count for _, count in rows.values())
     asked = {text_id(text): text for text in texts}
     left = [(identity, text) for identity, text in asked.items() if identity not in rows]
@@ -94,8 +85,8 @@ def keep_states(
         (folder / _STATES).open("r+b") as file,
         tqdm(total=len(left), unit="sentence", disable=True if quiet else None) as bar,
     ):
-        file.truncate(end * width * np.dtype(np.float16).itemsize)  # the index says how much of a cut run is whole
-        file.seek(0, 2)
+        file.truncate(end * row_bytes)  # the index says how much of a cut run is whole
+        file.seek(0, os.SEEK_END)
         for first in range(0, len(left), AT_ONCE):
             some = left[first : first + AT_ONCE]
             for i, states in _read(network, encoder, [text for _, text in some]):
@@ -103,9 +94,19 @@ def keep_states(
                 rows[some[i][0]] = (end, len(states))
                 end += len(states)
             file.flush()
+            os.fsync(file.fileno())
             write_text(folder / _INDEX, "".join(f"{json.dumps([key, *place])}\n" for key, place in rows.items()))
             bar.update(len(some))
-    return States.read(folder, width)
+    return States(teacher.tag, rows, np.memmap(folder / _STATES, np.float16, "r").reshape(-1, width))
+
+
+def _rows(folder: Path, row_bytes: int) -> dict[str, tuple[int, int]]:
+    """`States.rows` as far as a folder has them: none where there are fewer states than its index says."""
+    index = folder / _INDEX
+    lines = map(json.loads, index.read_text().splitlines()) if index.exists() else ()
+    rows = {identity: (first, count) for identity, first, count in lines}
+    whole = sum(count for _, count in rows.values()) * row_bytes <= (folder / _STATES).stat().st_size
+    return rows if whole else {}
 
 
 def first_windows(encoder: Encoder, texts: Sequence[str]) -> list[Window]:

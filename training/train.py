@@ -69,7 +69,7 @@ def train(
     work = work_of(output)
     learnt = _learn(recipe, read_sources(recipe, files), find_encoder(recipe.encoder), work, matching, quiet=quiet)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    settings = asdict(replace(recipe, data=(), teacher=_teachers(recipe)))
+    settings = asdict(replace(recipe, data=(), teacher=_teachers(recipe, matching)))
     trained_on = [source.to_json() for source in learnt.sources]
     save_checkpoint(
         output,
@@ -127,12 +127,13 @@ def new_network(recipe: Recipe, base: Path) -> tuple[StanceframeNetwork, Encoder
     return network, encoder
 
 
-def _teachers(recipe: Recipe) -> str:
+def _teachers(recipe: Recipe, matching: States | None) -> str:
     """Who taught: checkpoints' tags and the hash of what they said, and no path."""
     teaching = read_teaching(recipe)
     if teaching is None or recipe.teacher_file is None:
         return ""
-    return f"{teaching.teacher} ({len(teaching.rows)} sentences, sha256 {sha256(recipe.teacher_file)[:12]})"
+    states = f", and the states of {matching.teacher} in {len(matching.rows)}" if matching else ""
+    return f"{teaching.teacher} ({len(teaching.rows)} sentences, sha256 {sha256(recipe.teacher_file)[:12]}{states})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _learn(
         sources = [source.without(judged) for source in sources]
     network, encoder = new_network(recipe, base)
     log.info("training on %s", ", ".join(f"{len(s.examples)} of {s.name} ({s.share:g})" for s in sources))
-    state = work / f"result-{_identity(recipe, sources)}.state"
+    state = work / f"result-{_identity(recipe, base, sources, matching)}.state"
     draw = drawing(sources, recipe.seed, read_teaching(recipe))
     losses = optimise(network, encoder, draw, recipe, matching=matching, state_file=state, quiet=quiet)
     if calibrated and not recipe.whole:
@@ -200,7 +201,7 @@ def scored_aside(
     rest = [source.without(judged) for source in sources]
     if not any(source.examples for source in rest):
         raise ConfigError(f"without the documents of {len(judged)} held-out sentences nothing is left to learn from")
-    name = f"aside-{_identity(recipe, rest, judged)}"
+    name = f"aside-{_identity(recipe, base, rest, matching, judged)}"
     kept, state = work / f"{name}.npz", work / f"{name}.state"
     if not kept.exists():
         network, encoder = new_network(recipe, base)
@@ -219,10 +220,19 @@ def _scores(network: StanceframeNetwork, encoder: Encoder, judged: Sequence[Exam
     return classifier.score([example.text for example in judged], asked)
 
 
-def _identity(recipe: Recipe, sources: Sequence[Source], judged: Sequence[Example] = ()) -> str:
+def _identity(
+    recipe: Recipe, base: Path, sources: Sequence[Source], matching: States | None, judged: Sequence[Example] = ()
+) -> str:
     """What decides a run, as a short hash: a state or scores of another run are never taken for this one's."""
-    teacher = sha256(recipe.teacher_file) if recipe.teacher_file else ""
-    parts = [asdict(recipe), teacher, [source.to_json() for source in sources], [(e.id, e.text) for e in judged]]
+    teachers = [sha256(recipe.teacher_file) if recipe.teacher_file else "", matching.teacher if matching else ""]
+    start = [sha256(base / name) for name in ("model.safetensors", "tokenizer.json")]
+    parts = [
+        asdict(recipe),
+        *teachers,
+        *start,
+        [source.to_json() for source in sources],
+        [(e.id, e.text) for e in judged],
+    ]
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -40,6 +40,10 @@ def test_a_label_that_one_annotator_left_out_does_not_count() -> None:
     assert count == 3
 
 
+def test_a_value_that_only_one_annotator_gave_makes_no_alpha() -> None:
+    assert agreement([*readings("a", "++-"), *readings("b", "++.")])["sentiment"] == (None, 2)
+
+
 def test_one_annotator_alone_is_an_error() -> None:
     with pytest.raises(InputError, match="two annotators"):
         agreement(readings("a", "+-0"))

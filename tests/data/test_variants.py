@@ -83,3 +83,5 @@ def test_a_variant_keeps_its_document_and_no_label(shipped):
     assert variant.text == swap(first.text)
     assert (variant.document, variant.publisher_kind, variant.is_labelled) == ("doc", "press", False)
     assert variant.id != first.id
+    (alone,) = swapped([replace(first, document_id=None, publisher=None)])
+    assert alone.document == first.id

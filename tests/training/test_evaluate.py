@@ -338,6 +338,9 @@ def test_one_kind_of_publisher_cannot_be_left_out(toy, tmp_path):
     write_labelled(tmp_path / "one.jsonl", [s for s in toy if s.publisher_kind == "paper"])
     with pytest.raises(InputError, match="two kinds of publisher"):
         Judge([tmp_path / "one.jsonl"]).kinds(tmp_path)
+    write_labelled(tmp_path / "some.jsonl", [toy[0], *(replace(s, publisher_kind=None) for s in toy[1:])])
+    with pytest.raises(InputError, match="of each its `publisher_kind`"):
+        Judge([tmp_path / "some.jsonl"]).kinds(tmp_path)
 
 
 def test_what_is_no_model_is_said_so(toy_file, tmp_path):

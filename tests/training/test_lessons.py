@@ -10,11 +10,12 @@ import pytest
 from stanceframe.data.apart import read_labels
 from stanceframe.data.corpus import read_labelled, write_labelled
 from stanceframe.data.examples import from_labelled
+from stanceframe.data.variants import swap
 from stanceframe.models.checkpoint import sha256
 from stanceframe.models.errors import ConfigError, InputError
 from stanceframe.models.labels import Holder, Sentiment, Stance, Target
 from stanceframe.training.config import RECIPES, DataSource, read_recipe
-from stanceframe.training.lessons import FROZEN_TEST, Source, apart, drawing, read_sources
+from stanceframe.training.lessons import FROZEN_TEST, Source, apart, drawing, read_sentences, read_sources
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,14 @@ def frozen():
 
 def source(toy, share, name="toy"):
     return Source(name, "stanceframe", share, "0", [from_labelled(sentence) for sentence in toy])
+
+
+def test_of_the_frozen_test_there_are_no_variants_either(frozen, tmp_path):
+    named = replace(frozen, id="named", text="Russia thanked North Korea .")
+    frozen_named = next(s for s in read_labelled(FROZEN_TEST) if swap(s.text) is not None)
+    write_labelled(tmp_path / "leaky.jsonl", [frozen_named, named])
+    source = DataSource(str(tmp_path / "leaky.jsonl"), taught=True, swapped=True)
+    assert [s.text for s in read_sentences(source)] == [swap(named.text)]
 
 
 def test_sentences_of_the_frozen_test_are_dropped_wherever_they_stand(recipe, toy, frozen, tmp_path):

@@ -11,6 +11,7 @@ from stanceframe.data.examples import Example, TargetLabels, from_labelled
 from stanceframe.models.calibration import Calibration
 from stanceframe.models.classifier import StanceClassifier
 from stanceframe.models.engines import TorchEngine
+from stanceframe.models.errors import ConfigError
 from stanceframe.models.labels import TARGETS, Frame, Holder, Sentiment, Stance, Target, TargetText
 from stanceframe.models.network import Logits
 from stanceframe.models.types import Mention, Sentence
@@ -118,6 +119,11 @@ def test_the_state_of_another_recipe_is_not_taken_up(fresh, lessons, recipe, tmp
     run(alone, lessons, other)
     run(beside, lessons, other, state_file=state)
     assert equal(weights(alone), weights(beside))
+
+
+def test_an_epoch_without_a_lesson_is_refused(fresh, recipe):
+    with pytest.raises(ConfigError, match="an epoch draws no sentence"):
+        run(fresh(), [], recipe)
 
 
 def test_the_seed_alone_decides(fresh, lessons, recipe):

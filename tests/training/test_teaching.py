@@ -141,6 +141,40 @@ def test_what_was_kept_repeats_the_distillation_without_the_teacher(recipe, bare
     assert again.hash == first.hash
 
 
+def test_a_recipe_may_leave_everything_to_the_teacher(recipe, bare, save, new_tiny, tmp_path):
+    teacher = save(new_tiny(seed=3), tmp_path / "teacher")
+    taught = replace(recipe, data=(DataSource(str(bare[0]), taught=True),), epochs=1)
+    student = distill(taught, [teacher.path], [], tmp_path / "student", quiet=True)
+    assert [source["sentences"] for source in student.trained_on] == [12]
+
+
+def test_the_teacher_reads_no_more_than_the_student_learns_from(recipe, toy, bare, save, new_tiny, tmp_path):
+    teacher = save(new_tiny(seed=3), tmp_path / "teacher")
+    mixed = [
+        *toy[:3],
+        *(
+            replace(s, id=f"{s.id} bare", text=f"then {s.text}", stance={}, holder={}, framing=None, sentiment=None)
+            for s in toy[:5]
+        ),
+    ]
+    write_labelled(tmp_path / "mixed.jsonl", mixed)
+    distill(replace(recipe, epochs=1), [teacher.path], [tmp_path / "mixed.jsonl"], tmp_path / "student", quiet=True)
+    assert len(Teaching.read(tmp_path / "student.teacher.safetensors").rows) == len(toy)
+
+
+def test_distillation_without_a_sentence_for_the_teacher_says_what_is_needed(recipe, save, new_tiny, tmp_path):
+    teacher = save(new_tiny(seed=3), tmp_path / "teacher")
+    line = {
+        "id": "1",
+        "sentence_normalized": "kim met putin",
+        "targets": [{"mention": "kim", "from": 0, "to": 3, "polarity": 4.0}],
+    }
+    (tmp_path / "marked.jsonl").write_text(json.dumps(line) + "\n")
+    marked = replace(recipe, data=(DataSource(str(tmp_path / "marked.jsonl"), format="newsmtsc"),))
+    with pytest.raises(ConfigError, match="no source has a sentence for a teacher to read"):
+        distill(marked, [teacher.path], [], tmp_path / "student", quiet=True)
+
+
 def test_distillation_needs_a_teacher(recipe, tmp_path):
     with pytest.raises(ConfigError, match="needs a teacher"):
         distill(recipe, [], [], tmp_path / "out", quiet=True)
