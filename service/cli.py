@@ -90,21 +90,23 @@ def main(context: click.Context, quiet: bool) -> None:
 @click.option("--recipe", default="student", show_default=True, help="A shipped recipe, or a TOML file.")
 @click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the new checkpoint.")  # fmt: skip
 @click.pass_obj
 @reports_errors
-def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output: Path) -> None:
+def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], more: tuple[Path, ...], output: Path) -> None:
     """Train a checkpoint; a run that was cut is taken up where it stood.
 
     \b
-    Example:
+    Examples:
       stanceframe train --recipe student -o runs/student
+      stanceframe train --recipe student -o runs/student --data monday.jsonl tuesday.jsonl
     """
     from stanceframe.training.config import read_recipe  # noqa: PLC0415
     from stanceframe.training.train import train as run  # noqa: PLC0415
 
-    click.echo(run(read_recipe(recipe), files, output, quiet=options["quiet"]).tag)
+    click.echo(run(read_recipe(recipe), (*files, *more), output, quiet=options["quiet"]).tag)
 
 
 @main.command()
@@ -113,6 +115,7 @@ def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], output
 @click.option("--recipe", default="student", show_default=True, help="The student's: a shipped one, or a TOML file.")
 @click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
 @click.option("--kept", type=click.Path(path_type=Path, dir_okay=False),
               help="File of the teacher's probabilities, without text; asked again, they are read from there. "
               "[default: beside the output]")  # fmt: skip
@@ -125,6 +128,7 @@ def distill(
     teachers: tuple[str, ...],
     recipe: str,
     files: tuple[Path, ...],
+    more: tuple[Path, ...],
     kept: Path | None,
     output: Path,
 ) -> None:
@@ -140,7 +144,7 @@ def distill(
     from stanceframe.training.distill import distill as run  # noqa: PLC0415
 
     named = [resolve(teacher) for teacher in teachers]
-    click.echo(run(read_recipe(recipe), named, files, output, kept, quiet=options["quiet"]).tag)
+    click.echo(run(read_recipe(recipe), named, (*files, *more), output, kept, quiet=options["quiet"]).tag)
 
 
 @main.command()

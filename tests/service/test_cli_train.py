@@ -65,6 +65,13 @@ def test_distill_writes_a_student_and_what_the_teacher_said(recipe, folder, tiny
     assert fails(run("distill", "--teacher", "nothing", "-o", "other"), 2, "nothing")
 
 
+def test_train_takes_several_files(recipe, folder):
+    write_labelled(folder / "more.jsonl", list(read_labelled(SHIPPED / "train.jsonl"))[90:110])
+    done = run("--quiet", "train", "--recipe", recipe, "-o", "both", "--data", "labels.jsonl", "more.jsonl")
+    assert done.exit_code == 0, done.output
+    assert [source["sentences"] for source in Checkpoint.open(folder / "both").trained_on] == [60, 20]
+
+
 def test_train_writes_a_checkpoint_and_prints_its_tag(recipe, folder):
     command = [*COMMAND, "train", "--recipe", recipe, "--data", "labels.jsonl", "-o", "runs/student"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
