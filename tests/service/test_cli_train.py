@@ -1,6 +1,7 @@
 """`stanceframe train` and `stanceframe evaluate`: what they print, and how they end."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -187,5 +188,5 @@ def test_evaluate_refuses_what_it_cannot_use(folder):
 def test_help_has_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0
-    example = result.stdout.split("Example:")[1].splitlines()[1]
+    example = re.split("Examples?:", result.stdout)[1].splitlines()[1]
     assert example.strip().startswith(f"stanceframe {command} ")

@@ -38,7 +38,7 @@ def test_every_shipped_recipe_can_be_read(name):
 
 def test_the_student_learns_in_any_clone_and_is_calibrated_on_real_text():
     recipe = read_recipe("student")
-    assert [source.path for source in recipe.data if not source.optional] == ["shipped:train.jsonl"]
+    assert {source.path for source in recipe.data if not source.optional} == {"shipped:train.jsonl"}
     assert [source.path for source in recipe.data if source.calibrates] == ["../shared/data/news/train.jsonl"]
     assert not any("test" in source.path or "dev" in source.path for source in recipe.data)
 
