@@ -72,8 +72,11 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, batch: Batch) -> Logits:
         """Logits in fp32 on the CPU."""
+        batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits: Logits = self.network(batch.to(self.device))
+            states = self.network.states(batch)
+        # In bf16 the heads would round with the batch's shape.
+        logits: Logits = self.network.read_off(states.float(), batch)
         return logits.float_cpu()
 
 

@@ -137,7 +137,7 @@ def test_the_batching_changes_nothing(tiny):
 def test_the_batching_changes_next_to_nothing_in_bf16(tiny):
     rough = StanceClassifier(TorchEngine(tiny.engine.network, "bf16"), tiny.encoder, tiny.calibration)
     together, alone = score(rough, TEXTS), [score(rough, [text])[0] for text in TEXTS]
-    assert difference(together, alone) < 2e-2  # random weights: trained ones are held to less below
+    assert difference(together, alone) < 2e-2  # random weights: trained ones are held to 5e-3 below
     assert labels_agree(together, alone, tie=4e-2)
 
 
@@ -162,7 +162,7 @@ NEWS = [
 
 @pytest.mark.parametrize(
     ("engine", "tolerance"),
-    [("torch-fp32", 1e-5), ("openvino-fp32", 1e-5), ("openvino-bf16", 5e-3), ("torch-bf16", 1e-2)],
+    [("torch-fp32", 1e-5), ("openvino-fp32", 1e-5), ("torch-bf16", 5e-3), ("openvino-bf16", 5e-3)],
 )
 def test_the_batching_changes_nothing_of_what_the_shipped_checkpoint_says(engine, tolerance):
     classifier = StanceClassifier.from_pretrained(SHIPPED, engine)

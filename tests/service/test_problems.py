@@ -1,7 +1,15 @@
+import asyncio
 import json
 
 import bentoml
 import pytest
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from stanceframe.service.problems import ProblemMiddleware
 
 JSON = {"content-type": "application/json"}
 SECRET = "Zanzibar"
@@ -72,6 +80,18 @@ def test_a_wrong_method_is_a_405_that_names_the_right_ones(client, method, path,
     answer = client.request(method, path)
     assert_problem(answer, 405)
     assert allowed in answer.headers["allow"]
+
+
+def test_a_request_that_bentoml_gives_up_is_a_504():
+    """By the timer that BentoML puts around the service, inside of our outermost layer."""
+
+    async def slow(_request):
+        await asyncio.sleep(5)
+
+    timer = Middleware(TimeoutMiddleware, timeout=0.05)
+    app = Starlette(routes=[Route("/slow", slow)], middleware=[timer])
+    problem = assert_problem(TestClient(ProblemMiddleware(app, app.routes)).get("/slow"), 504)
+    assert "send less at a time" in problem["detail"]
 
 
 @pytest.mark.parametrize("declared", [True, False])
