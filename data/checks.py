@@ -68,7 +68,7 @@ def _prefix(words: frozenset[str]) -> list[str]:
     return ordered[: len(words) - -(-NEAR * len(words) // 1) + 1]
 
 
-def screen(labels: Sequence[LabelledSentence], frozen: Sequence[str]) -> Checked:
+def screen(labels: Sequence[LabelledSentence], frozen: NearDuplicates) -> Checked:
     """Keep one sentence for each text and annotator.
 
     A sentence of the frozen test, or nearly one, is rejected; so is an id that stood for another text before.
@@ -76,15 +76,14 @@ def screen(labels: Sequence[LabelledSentence], frozen: Sequence[str]) -> Checked
 
     Args:
         labels: what came in, in its order.
-        frozen: texts of the frozen test.
+        frozen: finds the sentences of the frozen test.
     """
-    leaks = NearDuplicates(frozen)
     rejected: list[Rejected] = []
     text_of: dict[tuple[str, str | None], str] = {}
     by_key: dict[tuple[str, str | None], list[LabelledSentence]] = defaultdict(list)
     for sentence in labels:
         text = normalised(sentence.text)
-        if leaks.has(sentence.text):
+        if frozen.has(sentence.text):
             rejected.append(Rejected(sentence.id, "it is a sentence of the frozen test, or nearly one"))
         elif text_of.setdefault((sentence.id, sentence.annotator), text) != text:
             rejected.append(Rejected(sentence.id, "its id stands for another text before: ids are unique"))

@@ -108,6 +108,13 @@ class Encoder:
                 targets = range(first, min(first + MAX_TARGETS, len(asked)))
                 yield from self._sentence_windows(item, tokens, targets, asked)
 
+    def first_windows(self, texts: Sequence[str], mentions: Sequence[Sequence[Mention]]) -> list[Window]:
+        """One window of every text, as training reads it: a longer text is cut, targets beyond one pass left out."""
+        first: dict[int, Window] = {}
+        for window in self.windows(texts, mentions):
+            first.setdefault(window.item, window)
+        return [first[i] for i in range(len(texts))]
+
     def _tokenised(self, texts: Sequence[str]) -> Iterator[_Tokens]:
         limit = CHARACTERS_A_TOKEN * MAX_WINDOWS * self.max_length
         read = [_HALF_PAIR.sub("\ufffd", text[:limit]) for text in texts]

@@ -53,6 +53,12 @@ def _hush(context: click.Context, _option: click.Parameter, quiet: bool) -> None
         logging.getLogger().setLevel(logging.WARNING)
 
 
+takes_more_files = click.argument(
+    "more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]..."
+)
+"""Files behind the one that an option took, as in `--labels a.jsonl b.jsonl`."""
+
+
 class Command(click.Command):
     """A command that takes `--quiet` behind its name, as `stanceframe` does before it."""
 
@@ -90,7 +96,7 @@ def main(context: click.Context, quiet: bool) -> None:
 @click.option("--recipe", default="student", show_default=True, help="A shipped recipe, or a TOML file.")
 @click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@takes_more_files
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the new checkpoint.")  # fmt: skip
 @click.pass_obj
@@ -115,7 +121,7 @@ def train(options: dict[str, bool], recipe: str, files: tuple[Path, ...], more: 
 @click.option("--recipe", default="student", show_default=True, help="The student's: a shipped one, or a TOML file.")
 @click.option("--data", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A file of labelled sentences to learn from as well; may be given again.")  # fmt: skip
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@takes_more_files
 @click.option("--kept", type=click.Path(path_type=Path, dir_okay=False),
               help="File of the teacher's probabilities, without text; asked again, they are read from there. "
               "[default: beside the output]")  # fmt: skip
@@ -350,7 +356,7 @@ def _report(outcome: "Outcome") -> int:
 @main.command()
 @click.option("--labels", "files", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Labelled sentences, or scored rows that a person corrected; may be given again.")  # fmt: skip
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@takes_more_files
 @click.option("--dry-run", is_flag=True, help="Train and decide, but store nothing and promote nothing.")
 @click.option("--recipe", default="retrain", show_default=True, help="A shipped recipe, or a TOML file.")
 @click.pass_obj

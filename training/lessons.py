@@ -102,9 +102,11 @@ def read_sources(recipe: Recipe, files: Sequence[Path] = ()) -> list[Source]:
                 raise ConfigError(f"{path}: no such file, and the recipe needs it")
             log.info("%s is not there: left out", source.path)
             continue
-        examples = [e for e in _examples(source) if not frozen.has(e.text)]
-        if source.taught:
-            examples = [e for e in examples if teaching is not None and teaching.of(e.text) is not None]
+        examples: list[Example] = []
+        if teaching is not None or not source.taught:
+            examples = [e for e in _examples(source) if not frozen.has(e.text)]
+        if teaching is not None and source.taught:
+            examples = [e for e in examples if teaching.of(e.text) is not None]
         hashes = "+".join(sha256(file) for file in (path, source.labels_file) if file)
         if source.path in named and not source.taught and not examples:
             raise InputError(f"{path}: none of its sentences has a label to learn from")

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 from tqdm import tqdm
 
 from stanceframe.data.examples import Example
 from stanceframe.models.classifier import SCHEMA_MENTIONS, Scores
-from stanceframe.models.encoding import Encoder, Window
+from stanceframe.models.encoding import Encoder
 from stanceframe.models.engines import fast_precision
 from stanceframe.models.errors import ConfigError
 from stanceframe.models.labels import Frame, Holder, Sentiment, Stance
@@ -86,12 +85,10 @@ class _Run:
         self.total = steps_an_epoch * recipe.epochs
         torch.manual_seed(recipe.seed)
         hidden = network.encoder.config.hidden_size
+        self.matching = None if matching is None else matching.teacher
         self.likeness = None if matching is None else Likeness(matching, hidden).to(self.device)
         groups = _parameter_groups(network, recipe)
-        self.seen: list[Tensor] = []
-        self.hook: RemovableHandle | None = None
         if self.likeness is not None:
-            self.hook = network.encoder.register_forward_hook(lambda *call: self.seen.append(call[2].last_hidden_state))
             groups.append({"params": list(self.likeness.parameters()), "lr": MATCHING_RATE, "weight_decay": 0.0})
         self.optimiser = torch.optim.AdamW(groups, fused=True)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -106,8 +103,9 @@ class _Run:
         """One update of the weights."""
         batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.network(batch)
-            far = self._far(batch, texts)
+            states = self.network.states(batch)
+            logits = self.network.read_off(states, batch)
+            far = self._far(states, batch, texts)
         loss = loss_of(logits, gold.to(self.device), self.recipe) + self.recipe.states * far
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
@@ -123,11 +121,10 @@ class _Run:
             self.summed = 0.0
             log.info("epoch %d of %d: loss %.4f", len(self.losses), self.recipe.epochs, self.losses[-1])
 
-    def _far(self, batch: Batch, texts: Sequence[str]) -> Tensor | float:
-        """Distance of the states that the network just had from the teacher's, 0 without any."""
+    def _far(self, states: Tensor, batch: Batch, texts: Sequence[str]) -> Tensor | float:
+        """Distance from the teacher's states, 0 without any."""
         if self.likeness is None:
             return 0.0
-        states = self.seen.pop()
         distance: Tensor = self.likeness(states, self.network.at_names(states, batch), batch, texts)
         return distance
 
@@ -146,7 +143,7 @@ class _Run:
             "recipe": repr(asdict(self.recipe)),
             "total": self.total,
             "network": self.network.state_dict(),
-            "matching": None if self.likeness is None else self.likeness.teacher.teacher,
+            "matching": self.matching,
             "likeness": None if self.likeness is None else self.likeness.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -160,8 +157,7 @@ class _Run:
     def take_up(self, path: Path) -> None:
         """Go on from the state on disk, if it is this run's."""
         state = torch.load(path, weights_only=True, map_location=self.device)
-        matching = None if self.likeness is None else self.likeness.teacher.teacher
-        same = state.get("matching") == matching and state["total"] == self.total
+        same = state.get("matching") == self.matching and state["total"] == self.total
         if not same or state["recipe"] != repr(asdict(self.recipe)):
             log.info("%s is of another run: starting anew", path)
             return
@@ -180,8 +176,6 @@ class _Run:
 
     def finish(self) -> None:
         """Leave the averaged weights in the network, if there are any, ready for inference."""
-        if self.hook is not None:
-            self.hook.remove()
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
         self.network.encoder.set_attn_implementation(self.attention)
@@ -310,10 +304,8 @@ def _collate(lessons: Sequence[Lesson], unmarked: Sequence[bool], encoder: Encod
         ]
         for lesson, bare in zip(lessons, unmarked, strict=True)
     ]
-    first: dict[int, Window] = {}
-    for window in encoder.windows([lesson.example.text for lesson in lessons], asked):
-        first.setdefault(window.item, window)
-    batch = encoder.collate([first[i] for i in range(len(lessons))])
+    windows = encoder.first_windows([lesson.example.text for lesson in lessons], asked)
+    batch = encoder.collate(windows)
     return batch, _gold(lessons, batch.name_mask.shape[1])
 
 

@@ -104,14 +104,14 @@ def retrain(
     champion = Champions.read().champion
     frozen = list(read_labelled(FROZEN_TEST))
     came = [sentence for file in files for sentence in read_labelled(file)]
-    screened = screen(came, [sentence.text for sentence in frozen])
+    leaks = NearDuplicates(sentence.text for sentence in frozen)
+    screened = screen(came, leaks)
     store = AnnotationStore(home() / "annotations.sqlite")
     fresh = store.unknown(screened.kept)
     if not dry_run:
         store.add(fresh)
-    frozen_now = NearDuplicates(sentence.text for sentence in frozen)
     rows = store.current() + [Stored(sentence, now()) for sentence in fresh if dry_run]
-    rows = [row for row in rows if not frozen_now.has(row.sentence.text)]  # a later release may have taken one
+    rows = [row for row in rows if not leaks.has(row.sentence.text)]  # a later release may have taken one
     lot = gather(rows, since or (champion.labels_until if champion else None), list(read_labelled(REPLAY)))
     handed_in = {sentence.id for sentence in came}
     rejected = [*screened.rejected, *(r for r in lot.rejected if r.id in handed_in)]

@@ -25,14 +25,15 @@ from tqdm import tqdm
 from stanceframe.data.corpus import text_id
 from stanceframe.models.checkpoint import Checkpoint, write_text
 from stanceframe.models.classifier import SCHEMA_MENTIONS, batches_by_length, load_network
-from stanceframe.models.encoding import Encoder, Window
-from stanceframe.models.engines import fast_precision
+from stanceframe.models.encoding import Encoder
+from stanceframe.models.engines import TorchEngine, fast_precision
 from stanceframe.models.network import Batch, StanceframeNetwork
 
 AT_ONCE = 2048
 MEASURED = 2000
 """Sentences whose states give the mean and the deviation of all."""
 NAMES = len(SCHEMA_MENTIONS)
+Scale = tuple[NDArray[np.float32], NDArray[np.float32]]
 _STATES, _INDEX = "states.f16", "index.jsonl"
 
 
@@ -109,27 +110,19 @@ def _rows(folder: Path, row_bytes: int) -> dict[str, tuple[int, int]]:
     return rows if whole else {}
 
 
-def first_windows(encoder: Encoder, texts: Sequence[str]) -> list[Window]:
-    """What one input holds of every text and the schema's targets."""
-    first: dict[int, Window] = {}
-    for window in encoder.windows(texts, [SCHEMA_MENTIONS] * len(texts)):
-        first.setdefault(window.item, window)
-    return [first[i] for i in range(len(texts))]
-
-
 @torch.inference_mode()
 def _read(
     network: StanceframeNetwork, encoder: Encoder, texts: Sequence[str]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """States of texts by their place, batched by length."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device).eval()
-    windows = first_windows(encoder, texts)
-    for indices in batches_by_length([len(window.input_ids) for window in windows], 1024):
-        batch = encoder.collate([windows[i] for i in indices])
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast_precision(device.type) == "bf16"):
-            states = network.states(batch.to(device))
-            names = network.at_names(states, batch.to(device))
+    engine = TorchEngine(network)
+    bfloat16 = fast_precision(engine.device.type) == "bf16"
+    windows = encoder.first_windows(texts, [SCHEMA_MENTIONS] * len(texts))
+    for indices in batches_by_length([len(window.input_ids) for window in windows], engine.tokens):
+        batch = encoder.collate([windows[i] for i in indices]).to(engine.device)
+        with torch.autocast(engine.device.type, torch.bfloat16, enabled=bfloat16):
+            states = network.states(batch)
+            names = network.at_names(states, batch)
         for row, i in enumerate(indices):
             of_sentence = states[row, windows[i].sentence_start : len(windows[i].input_ids)]
             yield i, torch.cat([names[row], of_sentence]).float().cpu().numpy()
@@ -172,17 +165,23 @@ class Likeness(nn.Module):
             return states.new_zeros(())
         rows = torch.tensor(list(found), device=states.device)
         inside = batch.sentence_mask[rows]
-        wanted = (np.stack([kept[:NAMES] for kept in found.values()]) - self._name_scale[0]) / self._name_scale[1]
-        far = (self.names(named[rows, :NAMES]).float() - torch.from_numpy(wanted).to(states.device)).square().mean()
-        wanted = np.concatenate([kept[NAMES:] for kept in found.values()])
-        wanted = (wanted - self._token_scale[0]) / self._token_scale[1]
-        each = self.tokens(states[rows][inside]).float() - torch.from_numpy(wanted).to(states.device)
-        each = each.square().mean(-1)
+        of_names = np.stack([kept[:NAMES] for kept in found.values()])
+        of_tokens = np.concatenate([kept[NAMES:] for kept in found.values()])
+        at_names = _far(self.names(named[rows, :NAMES]), of_names, self._name_scale)
+        at_tokens = _far(self.tokens(states[rows][inside]), of_tokens, self._token_scale)
         marked = (batch.slot_ids[rows] > 0)[inside]
-        loss: Tensor = far + 0.5 * each[marked].sum() / marked.sum().clamp(min=1) + 0.5 * each.mean()
+        at_mentions = at_tokens[marked].sum() / marked.sum().clamp(min=1)
+        loss: Tensor = at_names.mean() + 0.5 * at_mentions + 0.5 * at_tokens.mean()
         return loss
 
 
-def _mean_and_deviation(states: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _far(given: Tensor, wanted: NDArray[np.float32], scale: Scale) -> Tensor:
+    """Mean squared distance over the last axis, in deviations."""
+    mean, deviation = scale
+    normal = torch.from_numpy((wanted - mean) / deviation).to(given.device)
+    return (given.float() - normal).square().mean(-1)
+
+
+def _mean_and_deviation(states: NDArray[np.float32]) -> Scale:
     """Of each number over the first axis; a deviation is never nothing."""
     return states.mean(0), states.std(0) + 1e-3

@@ -37,32 +37,38 @@ def test_near_duplicates_agree_with_comparing_all_pairs():
 
 
 def test_sentences_of_the_frozen_test_are_rejected_with_the_reason():
-    checked = screen([labelled("a", TEN_WORDS.upper()), labelled("b", "Something else.")], [TEN_WORDS])
+    checked = screen([labelled("a", TEN_WORDS.upper()), labelled("b", "Something else.")], NearDuplicates([TEN_WORDS]))
     assert [s.id for s in checked.kept] == ["b"]
     assert [(r.id, "frozen test" in r.reason) for r in checked.rejected] == [("a", True)]
 
 
 def test_an_id_that_stands_for_two_texts_is_rejected():
-    checked = screen([labelled("a", "First."), labelled("a", "Second."), labelled("a", "Third.", annotator="x")], [])
+    checked = screen(
+        [labelled("a", "First."), labelled("a", "Second."), labelled("a", "Third.", annotator="x")], NearDuplicates([])
+    )
     assert [s.text for s in checked.kept] == ["First.", "Third."]
     assert "unique" in checked.rejected[0].reason
 
 
 def test_duplicates_are_merged_and_counted():
-    checked = screen([labelled("a", "Same text.", Stance.FAVOR), labelled("b", "same text", Stance.FAVOR)], [])
+    checked = screen(
+        [labelled("a", "Same text.", Stance.FAVOR), labelled("b", "same text", Stance.FAVOR)], NearDuplicates([])
+    )
     assert [s.id for s in checked.kept] == ["b"]
     assert checked.notes == ["1 duplicates merged"]
 
 
 def test_the_last_of_an_annotators_labels_wins_and_is_reported():
-    checked = screen([labelled("a", "Text.", Stance.FAVOR, "x"), labelled("b", "Text.", Stance.AGAINST, "x")], [])
+    checked = screen(
+        [labelled("a", "Text.", Stance.FAVOR, "x"), labelled("b", "Text.", Stance.AGAINST, "x")], NearDuplicates([])
+    )
     assert [s.stance for s in checked.kept] == [{RUSSIA: Stance.AGAINST}]
     assert checked.notes == ["labelled in two ways by the same annotator, the last wins: b"]
 
 
 def test_annotators_are_kept_apart_until_they_are_settled():
     votes = [labelled("a", "Text.", Stance.FAVOR, "x"), labelled("a", "Text.", Stance.AGAINST, "y")]
-    assert screen(votes, []).kept == votes
+    assert screen(votes, NearDuplicates([])).kept == votes
 
 
 def test_the_majority_decides_each_label():

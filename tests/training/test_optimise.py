@@ -1,6 +1,7 @@
 """The training loop, with a network that is tiny and otherwise real."""
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -63,11 +64,18 @@ def equal(one, other):
 
 def batches(classifier, lessons, recipe):
     """Every batch that the network is given in a run."""
-    seen = []
-    hook = classifier.engine.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    run(classifier, lessons, recipe)
-    hook.remove()
+    with watched(classifier.engine.network) as seen:
+        run(classifier, lessons, recipe)
     return seen
+
+
+@contextmanager
+def watched(network):
+    """A list of what the network is given."""
+    seen, states = [], network.states
+    network.states = lambda batch: seen.append(batch) or states(batch)
+    yield seen
+    del network.states
 
 
 def test_a_tiny_network_learns_a_tiny_set(learned, toy):
@@ -104,10 +112,8 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(fresh, lessons, recipe, t
 
 def batches_from(classifier, lessons, recipe, state):
     """How many steps a run takes from a state."""
-    seen = []
-    hook = classifier.engine.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    run(classifier, lessons, recipe, state_file=state)
-    hook.remove()
+    with watched(classifier.engine.network) as seen:
+        run(classifier, lessons, recipe, state_file=state)
     return len(seen)
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from stanceframe.data.examples import from_labelled
-from stanceframe.models.classifier import load_network
+from stanceframe.models.classifier import SCHEMA_MENTIONS, load_network
+from stanceframe.models.encoding import Encoder
 from stanceframe.training.config import DataSource
 from stanceframe.training.distill import distill
 from stanceframe.training.optimise import Lesson, optimise
-from stanceframe.training.states import NAMES, Likeness, first_windows, keep_states
+from stanceframe.training.states import NAMES, Likeness, keep_states
 from stanceframe.training.train import new_network, train
 
 TEXTS = ["kim met putin .", "putin praised washington , and the war .", "kim met moscow ."]
@@ -32,7 +33,7 @@ def exactly(monkeypatch):
 def read_by(path, text):
     """Straight from the network: its batch of a text, and its states."""
     network, encoder = load_network(path)
-    batch = encoder.collate(first_windows(encoder, [text]))
+    batch = encoder.collate(encoder.first_windows([text], [SCHEMA_MENTIONS]))
     with torch.inference_mode():
         states = network.eval().states(batch)
         return batch, states, network.at_names(states, batch)
@@ -59,10 +60,11 @@ def test_a_cut_run_goes_on_and_what_was_half_written_is_written_anew(teacher, tm
     keep_states(teacher, TEXTS[:1], tmp_path / "cut", quiet=True)
     with next((tmp_path / "cut").rglob("states.f16")).open("ab") as file:
         file.write(b"half a row")
-    asked = []
+    asked, first_windows = [], Encoder.first_windows
     monkeypatch.setattr(
-        "stanceframe.training.states.first_windows",
-        lambda encoder, texts: asked.extend(texts) or first_windows(encoder, texts),
+        Encoder,
+        "first_windows",
+        lambda self, texts, mentions: asked.extend(texts) or first_windows(self, texts, mentions),
     )
     again = keep_states(teacher, TEXTS, tmp_path / "cut", quiet=True)
     assert sorted(asked) == sorted(TEXTS[1:])
