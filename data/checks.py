@@ -71,7 +71,8 @@ def _prefix(words: frozenset[str]) -> list[str]:
 def screen(labels: Sequence[LabelledSentence], frozen: NearDuplicates) -> Checked:
     """Keep one sentence for each text and annotator.
 
-    A sentence of the frozen test, or nearly one, is rejected; so is an id that stood for another text before.
+    A sentence of the frozen test, or nearly one, is rejected; so is one without a label, and an id that stood for
+    another text before.
     Of an annotator's labels for the same text the last win.
 
     Args:
@@ -85,6 +86,8 @@ def screen(labels: Sequence[LabelledSentence], frozen: NearDuplicates) -> Checke
         text = normalised(sentence.text)
         if frozen.has(sentence.text):
             rejected.append(Rejected(sentence.id, "it is a sentence of the frozen test, or nearly one"))
+        elif not _has_labels(sentence):
+            rejected.append(Rejected(sentence.id, "it has no label"))
         elif text_of.setdefault((sentence.id, sentence.annotator), text) != text:
             rejected.append(Rejected(sentence.id, "its id stands for another text before: ids are unique"))
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stanceframe.data.checks import NearDuplicates, Rejected, settle, superseded
+from stanceframe.data.checks import NearDuplicates, settle, superseded
 from stanceframe.data.corpus import normalised
 from stanceframe.data.splits import held_out
 from stanceframe.data.store import Stored
@@ -15,13 +15,12 @@ HELD_OUT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Labels at hand: `learn` and `judge` are new, `replay` is known already, and nothing is learned of `rejected`."""
+    """Labels at hand: `learn` and `judge` are new, `replay` is known already."""
 
     learn: list[LabelledSentence]
     judge: list[LabelledSentence]
     replay: list[LabelledSentence]
     notes: list[str]
-    rejected: list[Rejected]
 
     @property
     def new(self) -> int:
@@ -48,7 +47,8 @@ def gather(rows: Sequence[Stored], since: str | None, corpus: Sequence[LabelledS
     judge = parts.get((True, True), [])
     near = NearDuplicates(sentence.text for part in (True, False) for sentence in parts.get((part, True), []))
     learn = [sentence for sentence in parts.get((True, False), []) if not near.has(sentence.text)]
-    notes = [*settled.notes, *known.notes]
+    notes = [f"rejected {rejected.id}: {rejected.reason}" for rejected in settled.rejected]
+    notes += [*settled.notes, *known.notes]
     if left_out := len(parts.get((True, False), [])) - len(learn):
         notes.append(f"{left_out} new labels left out: nearly the same sentence is held out")
-    return Lot(learn, judge, [*known.kept, *parts.get((False, False), [])], notes, settled.rejected)
+    return Lot(learn, judge, [*known.kept, *parts.get((False, False), [])], notes)

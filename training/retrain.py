@@ -113,9 +113,7 @@ def retrain(
     rows = store.current() + [Stored(sentence, now()) for sentence in fresh if dry_run]
     rows = [row for row in rows if not leaks.has(row.sentence.text)]  # a later release may have taken one
     lot = gather(rows, since or (champion.labels_until if champion else None), list(read_labelled(REPLAY)))
-    handed_in = {sentence.id for sentence in came}
-    rejected = [*screened.rejected, *(r for r in lot.rejected if r.id in handed_in)]
-    outcome = Outcome(incumbent.tag, len(fresh), lot, rejected, screened.notes, dry_run=dry_run)
+    outcome = Outcome(incumbent.tag, len(fresh), lot, screened.rejected, screened.notes, dry_run=dry_run)
     if lot.new < FEWEST:
         return outcome
     log.info("training on %d new labels and a replay of %d sentences", len(lot.learn), len(lot.replay))

@@ -37,15 +37,22 @@ def test_near_duplicates_agree_with_comparing_all_pairs():
 
 
 def test_sentences_of_the_frozen_test_are_rejected_with_the_reason():
-    checked = screen([labelled("a", TEN_WORDS.upper()), labelled("b", "Something else.")], NearDuplicates([TEN_WORDS]))
+    came = [labelled("a", TEN_WORDS.upper(), Stance.FAVOR), labelled("b", "Something else.", Stance.FAVOR)]
+    checked = screen(came, NearDuplicates([TEN_WORDS]))
     assert [s.id for s in checked.kept] == ["b"]
     assert [(r.id, "frozen test" in r.reason) for r in checked.rejected] == [("a", True)]
 
 
+def test_a_sentence_without_a_label_is_rejected():
+    checked = screen([labelled("a", "Bare."), labelled("b", "Not bare.", framing=frozenset())], NearDuplicates([]))
+    assert [s.id for s in checked.kept] == ["b"], "that no frame holds is a label"
+    assert [(r.id, r.reason) for r in checked.rejected] == [("a", "it has no label")]
+
+
 def test_an_id_that_stands_for_two_texts_is_rejected():
-    checked = screen(
-        [labelled("a", "First."), labelled("a", "Second."), labelled("a", "Third.", annotator="x")], NearDuplicates([])
-    )
+    favor = Stance.FAVOR
+    came = [labelled("a", "First.", favor), labelled("a", "Second.", favor), labelled("a", "Third.", favor, "x")]
+    checked = screen(came, NearDuplicates([]))
     assert [s.text for s in checked.kept] == ["First.", "Third."]
     assert "unique" in checked.rejected[0].reason
 
